@@ -1,0 +1,106 @@
+"""One look for every figure: colors, scales and the Plotly template of each theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+# Okabe & Ito's palette, safe for color-blind readers; yellow last, it is faint on white.
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW)
+GRAY = "#8A8A8A"  # reads on both themes
+MAP = "Cividis"
+SIGNED = "RdBu_r"
+
+FONT = "Source Sans, Source Sans Pro, Helvetica, Arial, sans-serif"
+_THEMES: dict[str, dict[str, Any]] = {
+    "light": {"ink": "#24292f", "faint": "#e4e4e1", "line": "#a8a8a4", "paper": "#ffffff", "colorway": PALETTE},
+    # The two darkest hues of the palette, lightened to stand off a dark page.
+    "dark": {
+        "ink": "#e6e3de",
+        "faint": "#34342f",
+        "line": "#6d6d66",
+        "paper": "#171614",
+        "colorway": ("#3B9DDB", "#EE7F2D", "#19B98B", PURPLE, ORANGE, SKY, YELLOW),
+    },
+}
+
+
+def template(theme: str) -> go.layout.Template:
+    """The template of a theme, ``"light"`` or ``"dark"``."""
+    colors = _THEMES[theme]
+    axis = {
+        "gridcolor": colors["faint"],
+        "linecolor": colors["line"],
+        "tickcolor": colors["line"],
+        "zeroline": False,
+        "showline": True,
+        "mirror": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "automargin": True,
+        "exponentformat": "power",
+        "title": {"standoff": 8, "font": {"size": 15}},
+    }
+    scene_axis = {"gridcolor": colors["faint"], "color": colors["ink"], "showbackground": False}
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": colors["ink"]},
+            # Opaque, so that an exported picture reads anywhere.
+            "paper_bgcolor": colors["paper"],
+            "plot_bgcolor": colors["paper"],
+            "colorway": colors["colorway"],
+            "colorscale": {"sequential": MAP, "diverging": SIGNED},
+            "xaxis": axis,
+            "yaxis": axis,
+            "scene": {"xaxis": scene_axis, "yaxis": scene_axis, "zaxis": scene_axis},
+            "hoverlabel": {"font": {"family": FONT}},
+            "margin": {"l": 64, "r": 16, "t": 20, "b": 52},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "font": {"size": 12},
+                "bgcolor": "rgba(0,0,0,0)",
+            },
+            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 14}},
+            "dragmode": "zoom",
+            "hovermode": "closest",
+        },
+        data={"heatmap": [{"colorbar": {"outlinewidth": 0, "thickness": 14}, "colorscale": MAP}]},
+    )
+
+
+_DARK_HUES = {light: dark for light, dark in zip(PALETTE, _THEMES["dark"]["colorway"], strict=True) if light != dark}
+TEMPLATES = {theme: template(theme) for theme in _THEMES}
+
+
+def themed(figure: go.Figure, theme: str) -> go.Figure:
+    """Give a figure the theme's template, in place.
+
+    Traces that name a color of ``PALETTE`` keep its meaning: on a dark page the hues too dark to
+    read are exchanged for their lighter forms.
+    """
+    figure.update_layout(template=TEMPLATES[theme])
+    if theme == "dark":
+        for trace in (*figure.data, *(t for frame in figure.frames for t in frame.data)):
+            _lighten(trace)
+    return figure
+
+
+def _lighten(trace: Any) -> None:
+    for part in ("line", "marker", "error_y", "error_x"):
+        if part in trace and trace[part] is not None:
+            color = trace[part].color
+            if isinstance(color, str) and color in _DARK_HUES:
+                trace[part].color = _DARK_HUES[color]
+
+
+def faded(color: str, opacity: float) -> str:
+    """A ``#rrggbb`` color as ``rgba(…)`` with an opacity."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
