@@ -27,7 +27,7 @@ def picture(browser: Browser, fig: go.Figure, width: int, height: int) -> bytes:
     """A figure as PNG, as a browser of that size draws it."""
     fig.update_layout(width=width, height=height)
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_content(fig.to_html(include_plotlyjs=True, config={"displayModeBar": False}))
+    page.set_content(fig.to_html(include_plotlyjs=True, config={"displayModeBar": False}, auto_play=False))
     page.add_style_tag(content="body { margin: 0; background: transparent }")
     page.wait_for_selector(".js-plotly-plot .main-svg")
     page.wait_for_timeout(300)

@@ -43,17 +43,29 @@ def topics() -> dict[str, Topic]:
 
 
 @cache
-def entries() -> tuple[Entry, ...]:
-    """Every lab, topic by topic, each topic in its own order."""
-    found = []
+def _load() -> tuple[tuple[Entry, ...], dict[str, Exception]]:
+    found, broken = [], {}
     for topic_name, topic in topics().items():
         package = importlib.import_module(f"pages.{topic_name}")
         names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
         rank = {name: k for k, name in enumerate(topic.order)}
         for name in sorted(names, key=lambda name: (rank.get(name, len(rank)), name)):
-            module = importlib.import_module(f"pages.{topic_name}.{name}")
-            found.append(Entry(topic_name, name, topic, module.LAB))
-    return tuple(found)
+            try:
+                module = importlib.import_module(f"pages.{topic_name}.{name}")
+                found.append(Entry(topic_name, name, topic, module.LAB))
+            except Exception as error:
+                broken[f"{topic_name}/{name}"] = error
+    return tuple(found), broken
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every lab, topic by topic, each topic in its own order."""
+    return _load()[0]
+
+
+def broken() -> dict[str, Exception]:
+    """Labs that could not be loaded, by path: one broken lab does not take the others down."""
+    return _load()[1]
 
 
 def papers() -> dict[str, tuple[Entry, str]]:

@@ -53,16 +53,15 @@ def panels(
         fig.update_xaxes(**_axis(x, bool(log_x and log_x[k]), None), row=1, col=k + 1)
         fig.update_yaxes(**_axis(y, bool(log_y and log_y[k]), None), row=1, col=k + 1)
     if titles:
-        # The titles stand where the template puts the legend; the legend goes below.
-        fig.update_layout(legend={"y": -0.2, "yanchor": "top"}, margin={"t": 36})
+        # The titles stand where the template puts the legend; the legend goes above them.
+        fig.update_layout(legend={"y": 1.1}, margin={"t": 84})
     return fig
 
 
 def _axis(title: str, is_log: bool, limits: Sequence[float] | None) -> dict[str, Any]:
     axis: dict[str, Any] = {"title": {"text": title}}
     if is_log:
-        # One tick a decade: Plotly's own choice crowds short log axes with 2s and 5s.
-        axis |= {"type": "log", "minor": {"ticks": "outside", "ticklen": 2}}
+        axis["type"] = "log"
     if limits is not None:
         axis["range"] = list(np.log10(limits)) if is_log else list(limits)
     return axis
@@ -134,16 +133,61 @@ def heatmap(x: ArrayLike, y: ArrayLike, z: ArrayLike, title: str, *, scale: str 
     )
 
 
-def boundary(x: ArrayLike, y: ArrayLike, name: str, *, dash: str = "solid", **more: Any) -> go.Scatter:
-    """A curve over a map, in white: it reads on every part of cividis."""
-    return line(x, y, name, "#ffffff", dash=dash, width=2.5, **more)
+def boundary(x: ArrayLike, y: ArrayLike, name: str, *, dash: str = "solid", at: float = 0.5, **more: Any) -> go.Scatter:
+    """A curve over a map, in white, with its name written on it: it reads on every part of cividis.
+
+    Parameters
+    ----------
+    at : float
+        Where along the curve its name stands, from 0 to 1.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    text = [""] * x.size
+    if x.size:
+        text[round(at * (x.size - 1))] = name
+    return go.Scatter(
+        x=x,
+        y=y,
+        name=name,
+        mode="lines+text",
+        text=text,
+        textposition="top right",
+        textfont={"color": "#ffffff", "size": 13, "shadow": "auto"},
+        line={"color": "#ffffff", "dash": dash, "width": 2.5},
+        showlegend=False,
+        **more,
+    )
 
 
 def on_map(x: float, y: float, text: str, *, color: str = "#ffffff") -> go.Scatter:
-    """Words on a map, at a point in data units."""
-    return go.Scatter(
-        x=[x], y=[y], text=[text], mode="text", textfont={"color": color, "size": 14}, hoverinfo="skip", showlegend=False
-    )
+    """Words on a map, at a point in data units; white with a shadow, so that they read on any color."""
+    font = {"color": color, "size": 14, "shadow": "auto"}
+    return go.Scatter(x=[x], y=[y], text=[text], mode="text", textfont=font, hoverinfo="skip", showlegend=False)
+
+
+def mark_x(fig: go.Figure, x: float, text: str, **where: Any) -> None:
+    """A dotted vertical line with words along it; ``row``, ``col`` name a panel."""
+    _mark(fig, {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain"}, text, **where)
+
+
+def mark_y(fig: go.Figure, y: float, text: str, **where: Any) -> None:
+    """A dotted horizontal line with words on it; ``row``, ``col`` name a panel."""
+    _mark(fig, {"y0": y, "y1": y, "x0": 0, "x1": 1, "xref": "x domain"}, text, **where)
+
+
+def _mark(fig: go.Figure, place: dict[str, Any], text: str, *, row: int | None = None, col: int | None = None) -> None:
+    label = {"text": text, "textposition": "end", "yanchor": "bottom", "padding": 3, "font": {"size": 12, "color": GRAY}}
+    shape = {"type": "line", **place, "line": {"color": GRAY, "dash": "dot", "width": 1.3}, "label": label}
+    if row is not None or col is not None:
+        # In a panel Plotly rewrites the domain reference of the free axis itself.
+        shape = {key: value for key, value in shape.items() if key not in ("xref", "yref")}
+        free = "yref" if "yref" in place else "xref"
+        suffix = "" if (col or 1) == 1 else str(col)
+        shape |= {
+            free: f"{free[0]}{suffix} domain",
+            ("xref" if free == "yref" else "yref"): f"{'x' if free == 'yref' else 'y'}{suffix}",
+        }
+    fig.add_shape(shape)
 
 
 def movie(
@@ -176,47 +220,27 @@ def movie(
         How long each frame stays.
     """
     fig.frames = [go.Frame(data=list(data), name=str(k), traces=list(traces)) for k, data in enumerate(frames)]
-    play = {
-        "frame": {"duration": milliseconds, "redraw": False},
-        "fromcurrent": True,
-        "transition": {"duration": 0},
-        "mode": "immediate",
-    }
-    jump = {"frame": {"duration": 0, "redraw": False}, "mode": "immediate", "transition": {"duration": 0}}
+    at_once = {"mode": "immediate", "transition": {"duration": 0}}
+    play = at_once | {"frame": {"duration": milliseconds, "redraw": False}, "fromcurrent": True}
+    jump = at_once | {"frame": {"duration": 0, "redraw": False}}
+    buttons = [
+        {"label": "▶ Play", "method": "animate", "args": [None, play]},
+        {"label": "❚❚", "method": "animate", "args": [[None], jump]},
+    ]
+    steps = [{"label": label, "method": "animate", "args": [[str(k)], jump]} for k, label in enumerate(labels)]
+    below = {"y": 0, "yanchor": "top"}
     fig.update_layout(
         updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "showactive": False,
-                "x": 0,
-                "xanchor": "left",
-                "y": -0.16,
-                "yanchor": "top",
-                "pad": {"t": 14, "r": 8},
-                "bgcolor": "#e9e9e6",
-                "font": {"color": "#24292f"},
-                "buttons": [
-                    {"label": "▶ Play", "method": "animate", "args": [None, play]},
-                    {"label": "❚❚", "method": "animate", "args": [[None], jump]},
-                ],
-            }
+            below
+            | {"type": "buttons", "direction": "left", "showactive": False, "buttons": buttons}
+            | {"x": 0, "xanchor": "left", "pad": {"t": 66}, "bgcolor": "#e9e9e6", "font": {"color": "#24292f"}}
         ],
         sliders=[
-            {
-                "x": 0.2,
-                "len": 0.8,
-                "y": -0.16,
-                "yanchor": "top",
-                "pad": {"t": 8},
-                "active": len(frames) - 1 if at is None else at,
-                "currentvalue": {"prefix": prefix, "font": {"size": 12}},
-                "ticklen": 0,
-                "minorticklen": 0,
-                "font": {"color": "rgba(0,0,0,0)"},
-                "steps": [{"label": label, "method": "animate", "args": [[str(k)], jump]} for k, label in enumerate(labels)],
-            }
+            below
+            | {"x": 0.24, "len": 0.76, "pad": {"t": 44}, "steps": steps, "active": len(frames) - 1 if at is None else at}
+            | {"currentvalue": {"prefix": prefix, "font": {"size": 12}}, "ticklen": 0, "minorticklen": 0}
+            | {"font": {"color": "rgba(0,0,0,0)"}}  # the steps' own labels would overlap
         ],
-        margin={"b": 120},
+        margin={"b": 125},
     )
     return fig

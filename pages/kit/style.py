@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 # Okabe & Ito's palette, safe for color-blind readers; yellow last, it is faint on white.
@@ -86,10 +87,33 @@ def themed(figure: go.Figure, theme: str) -> go.Figure:
     read are exchanged for their lighter forms.
     """
     figure.update_layout(template=TEMPLATES[theme])
+    _settle_log_axes(figure)
     if theme == "dark":
         for trace in (*figure.data, *(t for frame in figure.frames for t in frame.data)):
             _lighten(trace)
     return figure
+
+
+def _settle_log_axes(figure: go.Figure) -> None:
+    """Label decades only, and steps between them where an axis spans little more than one decade."""
+    for name in figure.layout:
+        if name[1:5] != "axis" or figure.layout[name].type != "log":
+            continue
+        axis = figure.layout[name]
+        if axis.range is not None:
+            span = abs(axis.range[1] - axis.range[0])
+        else:
+            key = name[0] + name[5:]  # "xaxis2" is the traces' "x2"
+            span = _decades([t[name[0]] for t in figure.data if (t[name[:5]] or name[0]) == key and t[name[0]] is not None])
+        axis.minorloglabels = "complete" if span < 1.3 else "none"
+        axis.minor.ticks = "outside"
+        axis.minor.ticklen = 2
+
+
+def _decades(columns: list[Any]) -> float:
+    values = np.concatenate([np.asarray(c, dtype=float).ravel() for c in columns] or [np.ones(1)])
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(np.log10(values.max() / values.min())) if values.size else 0.0
 
 
 def _lighten(trace: Any) -> None:

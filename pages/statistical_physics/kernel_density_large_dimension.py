@@ -33,16 +33,16 @@ def draw_phase_plane(plane: PhasePlane) -> go.Figure:
             hovertemplate="α %{x:.3f}<br>h %{y:.3f}<br>log₁₀ effective samples %{z:.2f}<extra></extra>",
         )
     )
-    fig.add_trace(draw.boundary(plane.load, plane.gaussian, "h_CLT", dash="dash"))
-    fig.add_trace(draw.boundary(plane.load, plane.condensation, "h_G"))
+    fig.add_trace(draw.boundary(plane.load, plane.gaussian, "h<sub>CLT</sub>", dash="dash", at=0.85))
+    fig.add_trace(draw.boundary(plane.load, plane.condensation, "h<sub>G</sub>", at=0.85))
     fig.add_trace(draw.line(plane.load, plane.optimal, "KL-optimal h", ORANGE))
     for text, x, y in (("Gaussian", 1.15, 1.35), ("α-stable", 0.3, 1.03), ("extreme value", 0.28, 0.27)):
-        fig.add_trace(draw.on_map(x, y, text, color="#ffffff" if text != "Gaussian" else "#24292f"))
+        fig.add_trace(draw.on_map(x, y, text))
     return fig
 
 
 def draw_log_density(curve: LogDensity) -> go.Figure:
-    fig = draw.figure(BANDWIDTH_AXIS, "(1/d) log ρ̂", log_x=True)
+    fig = draw.figure(BANDWIDTH_AXIS, "(1/d) log ρ̂", log_x=True, y_range=(-3.5, -1.3))
     fig.add_trace(draw.guide(curve.bandwidth, curve.mean_density, "(1/d) log of the mean of ρ̂"))
     fig.add_trace(draw.line(curve.bandwidth, curve.limit, "limit d → ∞", VERMILLION))
     fig.add_trace(draw.line(curve.bandwidth, curve.finite, "exact at this d", BLUE, dash="dash"))
@@ -50,16 +50,14 @@ def draw_log_density(curve: LogDensity) -> go.Figure:
         fig.add_trace(
             draw.points(curve.simulated_bandwidth, curve.simulation, "simulation ± 2 SE", BLUE, standard_error=curve.standard_error)
         )
-    fig.add_hline(
-        y=curve.truth, line={"dash": "dot", "width": 1}, annotation_text="truth, (1/d) log p", annotation_position="top left"
-    )
+    draw.mark_y(fig, curve.truth, "truth, (1/d) log p")
     _mark_boundaries(fig, curve.condensation)
     return fig
 
 
 def _mark_boundaries(fig: go.Figure, condensation: float) -> None:
-    for x, text in ((condensation, "h_G"), (np.sqrt(2) * condensation, "h_CLT")):
-        fig.add_vline(x=x, line={"dash": "dot", "width": 1.2}, annotation_text=text, annotation_position="bottom right")
+    for x, text in ((condensation, "h<sub>G</sub>"), (np.sqrt(2) * condensation, "h<sub>CLT</sub>")):
+        draw.mark_x(fig, x, text)
 
 
 def draw_kl_gap(curve: LogDensity) -> go.Figure:
@@ -137,7 +135,7 @@ def draw_shares(result: Shares) -> go.Figure:
     )
     fig.add_trace(draw.line(result.bandwidth, result.effective_number, "this draw", BLUE, width=1.5), row=1, col=2)
     fig.add_trace(draw.line(result.bandwidth, result.effective_exact, "exact mean", BLUE, dash="dash"), row=1, col=2)
-    fig.add_vline(x=result.condensation, line={"dash": "dot", "width": 1.2}, annotation_text="h_G", row=1, col=2)
+    draw.mark_x(fig, result.condensation, "h<sub>G</sub>", row=1, col=2)
     fig.update_yaxes(range=[np.log10(floor), 0.1], row=1, col=1)
     frames = [[stems(k), go.Scatter(x=[result.bandwidth[k]], y=[result.effective_number[k]])] for k in range(result.bandwidth.size)]
     return draw.movie(fig, frames, [f"{h:.3g}" for h in result.bandwidth], traces=[0, 1], at=here, prefix="h = ")

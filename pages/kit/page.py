@@ -1,0 +1,294 @@
+"""A lab's page: presets and views above, controls beside the figure, words and papers below."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from compute.parameters import Number, ParameterError, format_number
+from pages.kit import live, overlay
+from pages.kit.controls import control
+from pages.kit.discovery import Entry
+from pages.kit.export import export_row
+from pages.kit.papers import paper_list
+from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
+from pages.kit.state import MAX_PINS, LabState, Shown, lab_state
+from pages.kit.style import themed
+
+log = logging.getLogger("regimes")
+STYLE = Path(__file__).parents[2] / "assets" / "style.css"
+FIRST_CONTROLS = 6
+
+
+def render(entry: Entry) -> None:
+    """Draw the page of a lab."""
+    st.html(STYLE)
+    lab = entry.lab
+    state = lab_state(entry)
+    st.markdown(f"##### {entry.topic.title} · {lab.title}")
+    st.title(lab.question, anchor=False)
+    _panel(state)
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        st.subheader("What is computed", anchor="words")
+        st.markdown(lab.words)
+    with right:
+        st.subheader("Papers", anchor="papers")
+        paper_list(entry)
+
+
+@st.fragment(key="panel")
+def _panel(state: LabState) -> None:
+    """Everything that a control changes."""
+    _presets(state)
+    _views(state)
+    view = state.current_view()
+    left, right = st.columns([1, 2.7], gap="medium")
+    with right:
+        announcement = st.empty()
+        values = state.view_values()
+        error = None
+        if view.experiment.seconds(values) <= LIVE_SECONDS:
+            error = _prepare(state, announcement)
+    with left:
+        _controls(state, error)
+    with right:
+        _figure(state)
+        _below(state)
+    state.write_url()
+
+
+def _presets(state: LabState) -> None:
+    with st.container(horizontal=True, gap="small", key=state.key("presets")):
+        for title in state.entry.lab.presets:
+            st.button(title, key=state.key(f"preset-{title}"), on_click=state.apply, args=(title,), type="secondary")
+        st.button(
+            "Reset", key=state.key("reset"), on_click=state.read_url, args=({},), type="tertiary", icon=":material/restart_alt:"
+        )
+
+
+def _views(state: LabState) -> None:
+    key = state.key("view")
+    if st.session_state.get(key) != state.view:
+        st.session_state[key] = state.view
+
+    def changed() -> None:
+        state.view = st.session_state[key]
+
+    titles = [view.title for view in state.entry.lab.views]
+    st.segmented_control("View", titles, key=key, required=True, on_change=changed, label_visibility="collapsed", width="stretch")
+
+
+def _prepare(state: LabState, announcement: Any) -> ParameterError | None:
+    """Compute before anything is drawn, so that an error can stand beside its control."""
+
+    def say() -> None:
+        announcement.info("Compiling this lab’s kernels, on this machine’s first run only…", icon=":material/build:")
+
+    try:
+        with announcing_compilation(say):
+            compute(state.current_view().experiment, state.view_values())
+    except ParameterError as error:
+        return error
+    except Exception:
+        return None  # said where the figure would stand
+    finally:
+        announcement.empty()
+    return None
+
+
+def _controls(state: LabState, error: ParameterError | None) -> None:
+    view = state.current_view()
+    names = list(view.experiment.parameters)
+    first = list(view.controls) if view.controls else names[:FIRST_CONTROLS]
+    if "" in state.problems:
+        st.warning(state.problems[""], icon=":material/link_off:")
+    for name in first:
+        _control(state, name, error)
+    folded = [name for name in names if name not in first]
+    if folded:
+        troubled = any(name in state.problems or (error and error.name == name) for name in folded)
+        with st.expander("More parameters", expanded=troubled):
+            for name in folded:
+                _control(state, name, error)
+    if error and error.name not in names:
+        st.error(f"{error.name} {error.reason}")
+
+
+def _control(state: LabState, name: str, error: ParameterError | None) -> None:
+    control(state, name)
+    if error and error.name == name:
+        st.error(f"{state.entry.lab.parameters[name].label} {error.reason}", icon=":material/block:")
+
+
+@st.fragment
+def _figure(state: LabState) -> None:
+    """The figure alone: what follows a slider while it is dragged."""
+    view = state.current_view()
+    drag = live.dragged(state)
+    values = state.view_values()
+    if drag and drag.name in values:
+        values[drag.name] = drag.value
+    if view.experiment.seconds(values) > LIVE_SECONDS:
+        live.watch(state, enabled=False)
+        _long(state, values)
+        return
+    try:
+        result, seconds = compute(view.experiment, values)
+    except ParameterError as error:
+        live.watch(state, enabled=True)
+        # In a drag the control cannot say it: only this part of the page is drawn again.
+        st.warning(f"{state.entry.lab.parameters[error.name].label if error.name in values else error.name} {error.reason}")
+        if state.shown and state.shown.view is view:
+            st.caption("The figure below is the last that could be computed.")
+            _draw(state, state.shown)
+        return
+    except Exception as error:
+        live.watch(state, enabled=False)
+        _failed(view.title, error)
+        return
+    live.watch(state, enabled=seconds <= DRAG_SECONDS)
+    if seconds > DRAG_SECONDS:
+        st.caption(f"This takes {seconds:.1f} s: the figure follows when a slider is let go.")
+    _draw(state, Shown(view, values, result))
+
+
+def _failed(title: str, error: Exception) -> None:
+    log.exception("%s failed", title, exc_info=error)
+    st.error(f"“{title}” could not be computed: {type(error).__name__}: {error}. Other settings and views still work.")
+
+
+def _draw(state: LabState, shown: Shown, *, faint: bool = False) -> None:
+    view, headline = shown.view, shown.result.headline()
+    st.html(headline_html(headline, faint=faint))
+    fig = view.figure(shown.result)
+    pins = state.pins.get(view.title, [])
+    if pins:
+        overlay.add_pins(fig, pins, shown.values)
+    key = state.key(f"chart-{state.entry.lab.views.index(view)}")
+    options: dict[str, Any] = {}
+    if view.click:
+        parameters = view.experiment.parameters
+        x, y = (parameters[name] for name in view.click)
+        overlay.add_here(fig, shown.values[view.click[0]], shown.values[view.click[1]])
+        if isinstance(x, Number) and isinstance(y, Number):
+            overlay.add_click_targets(fig, x, y)
+            fig.update_layout(dragmode=False)
+
+            def go() -> None:
+                points = st.session_state[key].selection.points
+                targets = [p for p in points if p["curve_number"] == len(fig.data) - 1]
+                if targets and view.click:
+                    for name, value in zip(view.click, (targets[0]["x"], targets[0]["y"]), strict=True):
+                        state.set(name, parameters[name].parse(name, f"{value:.4g}"))
+                    live.release(state)
+                    st.rerun("panel")
+
+            options = {"on_select": go, "selection_mode": "points"}
+    fig.update_layout(uirevision=view.title)
+    themed(fig, st.context.theme.type or "light")
+    shown.figure = fig
+    state.shown = shown
+    st.plotly_chart(
+        fig,
+        key=key,
+        theme=None,
+        config={
+            "displaylogo": False,
+            "toImageButtonOptions": {"format": "png", "scale": 3, "filename": f"regimes_{state.entry.name}"},
+        },
+        alt=f"{view.title}. {view.reading} " + "; ".join(f"{name}: {_text(value)}" for name, value in headline.items()),
+        **options,
+    )
+
+
+def headline_html(headline: dict[str, float | str], *, faint: bool = False) -> str:
+    """The numbers above a figure, as one element: it is drawn again at every step of a drag."""
+    from html import escape
+
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd></div>" for name, value in headline.items())
+    return f'<dl class="regimes-headline{" faint" if faint else ""}">{cells}</dl>'
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else format_number(value).replace("-", "−")
+
+
+def _long(state: LabState, values: dict[str, Any]) -> None:
+    """A view that takes longer than a slider should: behind a Run button, in the background."""
+    view = state.current_view()
+    job: Job | None = state.jobs.get(view.title)
+    if job and job.running:
+        _progress(state, job)
+        return
+    is_current = bool(job and same(job.values, values))
+    if job and job.error:
+        name = getattr(job.error, "name", None)
+        if isinstance(job.error, ParameterError):
+            st.error(f"{state.entry.lab.parameters[name].label if name in values else name} {job.error.reason}")
+        else:
+            _failed(view.title, job.error)
+    if not (is_current and job and not job.stopped and not job.error):
+        seconds = view.experiment.seconds(values)
+        about = f"about {seconds:.0f} s" if seconds < 1e6 else "a while"
+        if st.button(f"Run ({about})", type="primary", icon=":material/play_arrow:", key=state.key("run")):
+            state.jobs[view.title] = job = Job(view.experiment, dict(values))
+            _progress(state, job)
+            return
+    if job and job.result is not None:
+        if job.stopped:
+            st.caption(f"Stopped at {job.fraction:.0%}; what was done is shown.")
+        elif is_current:
+            st.caption(f"Took {job.seconds:.1f} s.")
+        if not is_current:
+            st.caption("Parameters have changed since this run.")
+        _draw(state, Shown(view, job.values, job.result), faint=not is_current)
+    elif not job:
+        st.caption("This setting takes longer than a slider should: it waits for Run and shows what it has as it goes.")
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two sets of values, tables included, are equal."""
+    return a.keys() == b.keys() and all(
+        x.equals(b[k]) if hasattr(x, "equals") and hasattr(b[k], "equals") else x is b[k] or x == b[k] for k, x in a.items()
+    )
+
+
+@st.fragment(run_every=0.4)
+def _progress(state: LabState, job: Job) -> None:
+    if not job.running:
+        st.rerun()
+    left = f", {job.remaining:.0f} s left" if job.remaining is not None else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(job.fraction, 1.0), text="Stopping…" if job.stopping else f"{job.fraction:.0%} done{left}")
+        st.button("Stop", key=state.key("stop"), on_click=job.stop, icon=":material/stop:")
+    if job.result is not None:
+        _draw(state, Shown(state.current_view(), job.values, job.result))
+
+
+def _below(state: LabState) -> None:
+    view = state.current_view()
+    st.caption(view.reading)
+    chart = state.key(f"chart-{state.entry.lab.views.index(view)}")
+    export_row(state, chart)
+    if view.kind in overlay.PINNABLE:
+        pins = state.pins.get(view.title, [])
+        with st.container(horizontal=True, gap="small", key=state.key("pins")):
+            st.button(
+                "Pin this curve",
+                icon=":material/push_pin:",
+                key=state.key("pin"),
+                on_click=_pin,
+                args=(state,),
+                disabled=len(pins) >= MAX_PINS,
+            )
+            if pins:
+                st.button("Clear pins", key=state.key("unpin"), on_click=state.pins.pop, args=(view.title, None), type="tertiary")
+
+
+def _pin(state: LabState) -> None:
+    if state.shown:
+        state.pins.setdefault(state.shown.view.title, []).append(state.shown)
