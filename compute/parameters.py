@@ -129,10 +129,10 @@ class Number(Parameter):
     def validate(self, name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise ParameterError(name, f"takes {self.allowed}, not {value!r}.")
-        if self.is_integer and float(value) != int(value):
-            raise ParameterError(name, f"takes {self.allowed}, not {value!r}.")
         if not self.low <= value <= self.high:
             raise ParameterError(name, f"takes {self.allowed}, not {format_number(value)}.")
+        if self.is_integer and value != int(value):
+            raise ParameterError(name, f"takes {self.allowed}, not {value!r}.")
         return int(value) if self.is_integer else float(value)
 
     def parse(self, name: str, text: str) -> Any:
@@ -141,7 +141,7 @@ class Number(Parameter):
         except ValueError:
             raise ParameterError(name, f"takes {self.allowed}, not {text!r}.") from None
         # Text such as 0.3k is read as 299.99…; a count must not fail for that.
-        if self.is_integer and abs(value - round(value)) < 1e-9 * abs(value):
+        if self.is_integer and math.isfinite(value) and abs(value - round(value)) < 1e-9 * abs(value):
             value = round(value)
         return self.validate(name, value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from dataclasses import dataclass
 from functools import cache
 
@@ -42,6 +43,9 @@ def topics() -> dict[str, Topic]:
     return dict(sorted(found.items(), key=lambda item: (SECTIONS.index(item[1].section), item[1].title)))
 
 
+_loading = threading.Lock()
+
+
 @cache
 def _load() -> tuple[tuple[Entry, ...], dict[str, Exception]]:
     found, broken = [], {}
@@ -60,12 +64,14 @@ def _load() -> tuple[tuple[Entry, ...], dict[str, Exception]]:
 
 def entries() -> tuple[Entry, ...]:
     """Every lab, topic by topic, each topic in its own order."""
-    return _load()[0]
+    with _loading:  # the first two sessions of a server must not both import
+        return _load()[0]
 
 
 def broken() -> dict[str, Exception]:
     """Labs that could not be loaded, by path: one broken lab does not take the others down."""
-    return _load()[1]
+    with _loading:
+        return _load()[1]
 
 
 def papers() -> dict[str, tuple[Entry, str]]:

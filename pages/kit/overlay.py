@@ -1,18 +1,15 @@
-"""What the kit adds to a lab's figure: pinned curves, where the reader stands, where a click can land."""
+"""What the kit adds to a lab's figure: pinned curves, and where the reader stands."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
-from compute.parameters import Number
 from pages.kit.state import Shown
 
 PINNABLE = {"scaling curve", "distribution", "spectrum", "trajectory"}
 PIN_COLORS = ("#8A8A8A", "#B08D57", "#7A9A7E", "#8C7AA9")
-CLICK_TARGETS = 61
 
 
 def add_pins(fig: go.Figure, pins: list[Shown], present: dict[str, Any]) -> None:
@@ -61,23 +58,5 @@ def add_here(fig: go.Figure, x: Any, y: Any) -> None:
             marker={"symbol": "circle-open", "size": 21, "color": "#000000", "line": {"width": 1.5}},
             showlegend=False,
             hoverinfo="skip",
-        )
-    )
-
-
-def add_click_targets(fig: go.Figure, x: Number, y: Number) -> None:
-    """Cover a map with invisible points that a click can select; a heatmap alone sends no click."""
-    across, up = np.meshgrid(x.grid(CLICK_TARGETS), y.grid(CLICK_TARGETS))
-    fig.add_trace(
-        go.Scattergl(
-            x=across.ravel(),
-            y=up.ravel(),
-            mode="markers",
-            name="targets",
-            marker={"size": 14, "opacity": 0},
-            showlegend=False,
-            hoverinfo="none",
-            selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
         )
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from compute.parameters import Number, ParameterError, format_number
+from compute.parameters import ParameterError, format_number
 from pages.kit import live, overlay
+from pages.kit.chart import chart
 from pages.kit.controls import control
 from pages.kit.discovery import Entry
 from pages.kit.export import export_row
+from pages.kit.lab import View
 from pages.kit.papers import paper_list
 from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
 from pages.kit.state import MAX_PINS, LabState, Shown, lab_state
@@ -151,9 +155,9 @@ def _figure(state: LabState) -> None:
         _failed(view.title, error)
         return
     live.watch(state, enabled=seconds <= DRAG_SECONDS)
+    _draw(state, Shown(view, values, result))
     if seconds > DRAG_SECONDS:
         st.caption(f"This takes {seconds:.1f} s: the figure follows when a slider is let go.")
-    _draw(state, Shown(view, values, result))
 
 
 def _failed(title: str, error: Exception) -> None:
@@ -168,47 +172,31 @@ def _draw(state: LabState, shown: Shown, *, faint: bool = False) -> None:
     pins = state.pins.get(view.title, [])
     if pins:
         overlay.add_pins(fig, pins, shown.values)
-    key = state.key(f"chart-{state.entry.lab.views.index(view)}")
-    options: dict[str, Any] = {}
     if view.click:
-        parameters = view.experiment.parameters
-        x, y = (parameters[name] for name in view.click)
-        overlay.add_here(fig, shown.values[view.click[0]], shown.values[view.click[1]])
-        if isinstance(x, Number) and isinstance(y, Number):
-            overlay.add_click_targets(fig, x, y)
-            fig.update_layout(dragmode=False)
-
-            def go() -> None:
-                points = st.session_state[key].selection.points
-                targets = [p for p in points if p["curve_number"] == len(fig.data) - 1]
-                if targets and view.click:
-                    for name, value in zip(view.click, (targets[0]["x"], targets[0]["y"]), strict=True):
-                        state.set(name, parameters[name].parse(name, f"{value:.4g}"))
-                    live.release(state)
-                    st.rerun("panel")
-
-            options = {"on_select": go, "selection_mode": "points"}
+        overlay.add_here(fig, *(shown.values[name] for name in view.click))
     fig.update_layout(uirevision=view.title)
     themed(fig, st.context.theme.type or "light")
     shown.figure = fig
     state.shown = shown
-    st.plotly_chart(
+    chart(
         fig,
-        key=key,
-        theme=None,
-        config={
-            "displaylogo": False,
-            "toImageButtonOptions": {"format": "png", "scale": 3, "filename": f"regimes_{state.entry.name}"},
-        },
+        key=state.key(f"chart-{state.entry.lab.views.index(view)}"),
         alt=f"{view.title}. {view.reading} " + "; ".join(f"{name}: {_text(value)}" for name, value in headline.items()),
-        **options,
+        filename=f"regimes_{state.entry.name}",
+        on_click=partial(_go, state, view) if view.click else None,
     )
+
+
+def _go(state: LabState, view: View, *place: float) -> None:
+    """Move the parameters of a map's axes to where it was clicked."""
+    for name, value in zip(view.click or (), place, strict=True):
+        state.set(name, view.experiment.parameters[name].clamp(float(f"{value:.3g}")))
+    live.release(state)
+    st.rerun("panel")
 
 
 def headline_html(headline: dict[str, float | str], *, faint: bool = False) -> str:
     """The numbers above a figure, as one element: it is drawn again at every step of a drag."""
-    from html import escape
-
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd></div>" for name, value in headline.items())
     return f'<dl class="regimes-headline{" faint" if faint else ""}">{cells}</dl>'
 

@@ -19,12 +19,17 @@ LIVE_SECONDS = 2.0  # beyond this estimate a view waits for its Run button
 DRAG_SECONDS = 0.25  # beyond this measured time a figure waits for a slider's release
 
 
+_warm: set[tuple[str, str]] = set()
+
+
 @st.cache_data(max_size="400MB", show_spinner=False)
 def cached(lab: str, name: str, values: dict[str, Any], _experiment: Experiment[Any]) -> tuple[Any, float]:
-    """An experiment's result and how many seconds it took."""
+    """An experiment's result and how many seconds it took; 0 for the first run, which loads its kernels."""
     start = time.perf_counter()
     result = _experiment(**values)
-    return result, time.perf_counter() - start
+    seconds = time.perf_counter() - start if (lab, name) in _warm else 0.0
+    _warm.add((lab, name))
+    return result, seconds
 
 
 def compute(experiment: Experiment[Any], values: dict[str, Any]) -> tuple[Any, float]:
