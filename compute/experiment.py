@@ -47,7 +47,8 @@ class Experiment(Generic[R]):
         self._function = function
         self._seconds = seconds
         self.name = function.__name__
-        self.lab = function.__module__.removeprefix("compute.").replace(".", "/")
+        # A lab is a module, compute/topic/lab.py, or a package of that name whose __init__ gathers its experiments.
+        self.lab = "/".join(function.__module__.split(".")[1:3])
         self.doc = inspect.getdoc(function) or ""
         self.is_long = inspect.isgeneratorfunction(function)
         if seconds is not None and not self.is_long:

@@ -130,7 +130,7 @@ class Number(Parameter):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise ParameterError(name, f"takes {self.allowed}, not {value!r}.")
         if not self.low <= value <= self.high:
-            raise ParameterError(name, f"takes {self.allowed}, not {format_number(value)}.")
+            raise ParameterError(name, f"takes {self.allowed}, not {format_number(float(value))}.")
         if self.is_integer and value != int(value):
             raise ParameterError(name, f"takes {self.allowed}, not {value!r}.")
         return int(value) if self.is_integer else float(value)
@@ -222,7 +222,7 @@ class Choice(Parameter):
         return tuple(self.options)
 
     def draw(self, rng: np.random.Generator) -> Any:
-        return self.options[rng.integers(len(self.options))]
+        return self.options[int(rng.integers(len(self.options)))]
 
 
 @dataclass(frozen=True)

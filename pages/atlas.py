@@ -33,7 +33,7 @@ def render() -> None:
         if row.height:
             _one(row.row(0, named=True))
         else:
-            st.warning(f"There is no paper “{linked[:20]}”; ids run from {table['id'].min()} to {table['id'].max()}.")
+            st.warning(f"There is no paper “{linked[:20]}”; ids run from {table['id'][0]} to {table['id'][-1]}.")
     urls = {entry.path: f"/{entry.url}" for entry in entries()}
     st.caption(f"{shown.height} papers shown")
     st.dataframe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -55,7 +56,7 @@ def export_row(state: LabState, chart_key: str) -> None:
         ):
             st.download_button(
                 title,
-                data=lambda make=make: make(state),
+                data=partial(make, state),
                 file_name=f"{name}.{title.lower()}",
                 mime=mime,
                 on_click="ignore",

@@ -222,10 +222,11 @@ def _long(state: LabState, values: dict[str, Any]) -> None:
     if not (is_current and job and not job.stopped and not job.error):
         seconds = view.experiment.seconds(values)
         about = f"about {seconds:.0f} s" if seconds < 1e6 else "a while"
-        if st.button(f"Run ({about})", type="primary", icon=":material/play_arrow:", key=state.key("run")):
-            state.jobs[view.title] = job = Job(view.experiment, dict(values))
-            _progress(state, job)
-            return
+
+        def run() -> None:
+            state.jobs[view.title] = Job(view.experiment, dict(values))
+
+        st.button(f"Run ({about})", type="primary", icon=":material/play_arrow:", key=state.key("run"), on_click=run)
     if job and job.result is not None:
         if job.stopped:
             st.caption(f"Stopped at {job.fraction:.0%}; what was done is shown.")
@@ -245,7 +246,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     )
 
 
-@st.fragment(run_every=0.4)
+@st.fragment(run_every=0.7)
 def _progress(state: LabState, job: Job) -> None:
     if not job.running:
         st.rerun()
@@ -274,7 +275,11 @@ def _below(state: LabState) -> None:
                 disabled=len(pins) >= MAX_PINS,
             )
             if pins:
-                st.button("Clear pins", key=state.key("unpin"), on_click=state.pins.pop, args=(view.title, None), type="tertiary")
+                st.button("Clear pins", key=state.key("unpin"), on_click=_unpin, args=(state,), type="tertiary")
+
+
+def _unpin(state: LabState) -> None:
+    state.pins.pop(state.view, None)
 
 
 def _pin(state: LabState) -> None:

@@ -67,7 +67,9 @@ class Job:
 
     def __init__(self, experiment: Experiment[Any], values: dict[str, Any]) -> None:
         self.experiment, self.values = experiment, values
-        self.fraction, self.result, self.error = 0.0, None, None
+        self.fraction = 0.0
+        self.result: Any = None
+        self.error: Exception | None = None
         self.started, self.seconds = time.perf_counter(), 0.0
         self.running, self.stopped = True, False
         self._stop = threading.Event()

@@ -109,8 +109,9 @@ class LabState:
         settings = dict(lab.presets[preset])
         self.view = settings.pop("view", self.view)
         kept = {name: self.values[name] for name, parameter in lab.parameters.items() if isinstance(parameter, Dataset)}
+        others = {**lab.defaults, **kept}
         self.values = {
-            name: parameter.validate(name, settings.get(name, (lab.defaults | kept)[name]))
+            name: parameter.validate(name, settings.get(name, others[name]))
             for name, parameter in lab.parameters.items()
         }
         self.problems = {}

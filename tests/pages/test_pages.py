@@ -1,0 +1,146 @@
+"""Every page runs in Streamlit's own test runner: home, atlas, topics, and each lab with its controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from pages.kit.discovery import Entry, broken, entries, papers, topics
+from pages.kit.gallery import thumbnail
+from pages.kit.papers import STATUSES, catalogue, status_now
+from tests.pictures import THUMBNAIL_BYTES
+
+ROOT = Path(__file__).parents[2]
+LABS = [pytest.param(entry, id=entry.name) for entry in entries()]
+
+
+def lab_page(path: str) -> None:
+    """What a lab's page runs, by the lab's path."""
+    import streamlit as st
+
+    from pages.kit.discovery import entries
+    from pages.kit.page import render
+
+    st.session_state["pages"] = {}
+    render(next(entry for entry in entries() if entry.path == path))
+
+
+def open_lab(entry: Entry, **query: str) -> AppTest:
+    test = AppTest.from_function(lab_page, kwargs={"path": entry.path}, default_timeout=120)
+    for name, value in query.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def warnings(test: AppTest) -> str:
+    return " ".join(element.value for element in [*test.warning, *test.error])
+
+
+def test_no_lab_is_broken() -> None:
+    assert broken() == {}
+
+
+def test_home_and_atlas() -> None:
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    assert not test.exception and test.title[0].value == "Regimes"
+    test.text_input(key="search").set_value("chinchilla").run()
+    assert not test.exception
+    test.text_input(key="search").set_value("no such thing anywhere").run()
+    assert "No lab matches" in test.info[0].value
+
+
+@pytest.mark.parametrize("entry", LABS)
+def test_a_lab_opens_with_each_view(entry: Entry) -> None:
+    from pages.kit.state import slug
+
+    for view in entry.lab.views:
+        if view.experiment.seconds({}) > 2:
+            continue
+        test = open_lab(entry, view=slug(view.title))
+        assert not test.exception, f"{view.title}: {test.exception}"
+        assert not test.error, f"{view.title}: {[e.value for e in test.error]}"
+        assert "could not be computed" not in warnings(test)
+
+
+@pytest.mark.parametrize("entry", LABS)
+def test_hostile_permalinks(entry: Entry) -> None:
+    """Whatever a link says: a sentence, and a page."""
+    names = list(entry.lab.parameters)
+    for query in (
+        {names[0]: "1e999"},
+        {names[0]: "-1e999"},
+        {names[0]: "<script>alert(1)</script>"},
+        {names[-1]: "" * 10},
+        {"view": "../../etc/passwd"},
+        {"nothing": "x" * 5000},
+        {name: "NaN" for name in names},
+    ):
+        test = open_lab(entry, **query)
+        assert not test.exception, (query, test.exception)
+        assert warnings(test), query
+        assert len(warnings(test)) < 3000
+
+
+@pytest.mark.parametrize("entry", LABS)
+def test_presets_from_the_page(entry: Entry) -> None:
+    title, preset = next(iter(entry.lab.presets.items()))
+    test = open_lab(entry)
+    test.button(key=f"{entry.name}-preset-{title}").click().run()
+    assert not test.exception
+    shown = test.session_state[f"lab:{entry.name}"]
+    for name, value in preset.items():
+        assert (shown.view if name == "view" else shown.values[name]) == value
+
+
+@pytest.mark.parametrize("entry", LABS)
+def test_a_lab_has_its_files(entry: Entry) -> None:
+    topic, lab = entry.topic_name, entry.name
+    assert (ROOT / "compute" / topic / f"{lab}.py").exists() or (ROOT / "compute" / topic / lab / "__init__.py").exists()
+    assert (ROOT / "tests" / "compute" / topic / f"test_{lab}.py").exists()
+    path = thumbnail(entry)
+    assert path.exists(), f"make it: python -m tests.pictures thumbnails {entry.path}"
+    assert path.stat().st_size < THUMBNAIL_BYTES
+    image = Image.open(path).convert("RGBA").resize((60, 40))
+    assert len(set(image.get_flattened_data())) > 20, "the thumbnail shows nothing"
+
+
+def test_names_are_urls_of_their_own() -> None:
+    names = [entry.url for entry in entries()] + list(topics()) + ["atlas", "home"]
+    assert len(names) == len(set(names))
+
+
+def test_atlas_says_what_the_labs_show() -> None:
+    table = catalogue()
+    assert table.height == 501 and table["id"].n_unique() == 501
+    assert set(table["status"]) <= set(STATUSES)
+    now = status_now()
+    for row in table.iter_rows(named=True):
+        live = row["status"].startswith("live")
+        assert live == (row["id"] in now), f"{row['id']} is {row['status']}: python -m pages.kit.papers"
+        if live:
+            assert (row["status"], row["lab"]) == now[row["id"]], f"{row['id']}: python -m pages.kit.papers"
+        assert row["summary"] and row["title"]
+        assert (row["status"] == "out of reach") or row["lab"], row["id"]
+
+
+def test_each_paper_has_one_home() -> None:
+    counted = [paper for entry in entries() for paper in entry.lab.papers]
+    assert len(counted) == len(set(counted)) == len(papers())
+    assert set(counted) <= set(catalogue()["id"])
+
+
+def test_snippet_names_only_what_differs() -> None:
+    from pages.kit.export import snippet
+    from pages.kit.state import Shown
+
+    entry = next(e for e in entries() if e.name == "kernel_density_large_dimension")
+    view = entry.lab.views[0]
+    values: dict[str, Any] = dict(view.experiment.defaults) | {"load": 0.3}
+    code = snippet(Shown(view, values, SimpleNamespace()))
+    assert "load=0.3" in code and "bandwidth=" not in code and "streamlit" not in code
+    compile(code, "snippet", "exec")
