@@ -159,35 +159,48 @@ def boundary(x: ArrayLike, y: ArrayLike, name: str, *, dash: str = "solid", at: 
     )
 
 
-def on_map(x: float, y: float, text: str, *, color: str = "#ffffff") -> go.Scatter:
+def on_map(x: float, y: float, text: str, *, color: str = "#ffffff", size: float = 14) -> go.Scatter:
     """Words on a map, at a point in data units; white with a shadow, so that they read on any color."""
-    font = {"color": color, "size": 14, "shadow": "auto"}
+    font = {"color": color, "size": size, "shadow": "auto"}
     return go.Scatter(x=[x], y=[y], text=[text], mode="text", textfont=font, hoverinfo="skip", showlegend=False)
 
 
-def mark_x(fig: go.Figure, x: float, text: str, **where: Any) -> None:
-    """A dotted vertical line with words along it; ``row``, ``col`` name a panel."""
-    _mark(fig, {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "y domain"}, text, **where)
+def mark_x(fig: go.Figure, x: float, text: str, *, col: int = 1, row: int = 1) -> None:
+    """A dotted vertical line with words beside its top; ``col`` names a panel."""
+    axes = _axes(row, col)
+    fig.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, xref=axes["x"], yref=f"{axes['y']} domain", line=_MARK)
+    place = _on_axis(fig, axes["x"], x)
+    fig.add_annotation(
+        x=place, y=1, xref=axes["x"], yref=f"{axes['y']} domain", text=text, xanchor="left", yanchor="top", **_MARK_TEXT
+    )
 
 
-def mark_y(fig: go.Figure, y: float, text: str, **where: Any) -> None:
-    """A dotted horizontal line with words on it; ``row``, ``col`` name a panel."""
-    _mark(fig, {"y0": y, "y1": y, "x0": 0, "x1": 1, "xref": "x domain"}, text, **where)
+def mark_y(fig: go.Figure, y: float, text: str, *, col: int = 1, row: int = 1) -> None:
+    """A dotted horizontal line with words on its right end; ``col`` names a panel."""
+    axes = _axes(row, col)
+    fig.add_shape(type="line", y0=y, y1=y, x0=0, x1=1, yref=axes["y"], xref=f"{axes['x']} domain", line=_MARK)
+    place = _on_axis(fig, axes["y"], y)
+    fig.add_annotation(
+        y=place, x=1, yref=axes["y"], xref=f"{axes['x']} domain", text=text, xanchor="right", yanchor="bottom", **_MARK_TEXT
+    )
 
 
-def _mark(fig: go.Figure, place: dict[str, Any], text: str, *, row: int | None = None, col: int | None = None) -> None:
-    label = {"text": text, "textposition": "end", "yanchor": "bottom", "padding": 3, "font": {"size": 12, "color": GRAY}}
-    shape = {"type": "line", **place, "line": {"color": GRAY, "dash": "dot", "width": 1.3}, "label": label}
-    if row is not None or col is not None:
-        # In a panel Plotly rewrites the domain reference of the free axis itself.
-        shape = {key: value for key, value in shape.items() if key not in ("xref", "yref")}
-        free = "yref" if "yref" in place else "xref"
-        suffix = "" if (col or 1) == 1 else str(col)
-        shape |= {
-            free: f"{free[0]}{suffix} domain",
-            ("xref" if free == "yref" else "yref"): f"{'x' if free == 'yref' else 'y'}{suffix}",
-        }
-    fig.add_shape(shape)
+_MARK = {"color": GRAY, "dash": "dot", "width": 1.3}
+_MARK_TEXT: dict[str, Any] = {"showarrow": False, "font": {"size": 12, "color": GRAY}}
+
+
+def _axes(row: int, col: int) -> dict[str, str]:
+    """Names of a panel's axes; panels stand side by side."""
+    if row != 1:
+        raise ValueError("panels stand in one row")
+    suffix = "" if col == 1 else str(col)
+    return {"x": f"x{suffix}", "y": f"y{suffix}"}
+
+
+def _on_axis(fig: go.Figure, name: str, value: float) -> float:
+    """Where an annotation stands: on a log axis Plotly takes its decade, unlike a shape's."""
+    axis = fig.layout[f"{name[0]}axis{name[1:]}"]
+    return float(np.log10(value)) if axis.type == "log" else value
 
 
 def movie(

@@ -111,8 +111,7 @@ class LabState:
         kept = {name: self.values[name] for name, parameter in lab.parameters.items() if isinstance(parameter, Dataset)}
         others = {**lab.defaults, **kept}
         self.values = {
-            name: parameter.validate(name, settings.get(name, others[name]))
-            for name, parameter in lab.parameters.items()
+            name: parameter.validate(name, settings.get(name, others[name])) for name, parameter in lab.parameters.items()
         }
         self.problems = {}
 
