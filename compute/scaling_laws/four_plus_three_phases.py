@@ -48,7 +48,7 @@ Beta = Annotated[
 ]
 LargestWidth = Annotated[
     int,
-    LogInteger("largest width", r"d_\max", low=100, high=10**7, help="Widths run from 40 to this; random matrices stop at 800."),
+    LogInteger("largest width", r"d_{\max}", low=100, high=10**7, help="Widths run from 40 to this; random matrices stop at 800."),
 ]
 Width = Annotated[int, LogInteger("width", "d", low=40, high=10**7, help="Number of features trained.")]
 Aspect = Annotated[
@@ -59,7 +59,7 @@ StepFraction = Annotated[
     float,
     Real(
         "step size over its limit",
-        r"\gamma/\gamma_\max",
+        r"\gamma/\gamma_{\max}",
         low=0.05,
         high=0.95,
         help="The limit is a kernel norm of 1, at each width its own.",

@@ -32,8 +32,8 @@ HTML = '<button data-format="png">PNG</button><button data-format="svg">SVG</but
 CSS = """
 :host, div { display: flex; gap: 0.5rem }
 button {
-  font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: transparent; cursor: pointer;
-  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: 0.25rem 0.75rem; min-height: 2.25rem;
+  font: inherit; font-size: 0.87rem; color: var(--st-text-color); background: transparent; cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: 0.1rem 0.65rem; min-height: 1.9rem;
 }
 button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color) }
 """
@@ -44,28 +44,21 @@ def _pictures() -> Any:
     return st.components.v2.component("regimes_pictures", html=HTML, css=CSS, js=SCRIPT)
 
 
-def export_row(state: LabState, chart_key: str) -> None:
+def export_buttons(state: LabState, chart_key: str) -> None:
     """The buttons below a figure; each takes what the figure shows at the moment of the click."""
     name = f"regimes_{state.entry.name}"
-    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=state.key("export")):
-        _pictures()(data={"chart": chart_key, "filename": name}, key=state.key("pictures"), width="content")
-        for title, make, mime in (
-            ("HTML", html_page, "text/html"),
-            ("CSV", csv_table, "text/csv"),
-            ("Parquet", parquet_table, "application/vnd.apache.parquet"),
-        ):
-            st.download_button(
-                title,
-                data=partial(make, state),
-                file_name=f"{name}.{title.lower()}",
-                mime=mime,
-                on_click="ignore",
-                key=state.key(f"export-{title}"),
-            )
-        if st.button(
-            "Python", icon=":material/code:", key=state.key("export-python"), help="A snippet that computes these numbers again."
-        ):
-            _show_snippet(state)
+    _pictures()(data={"chart": chart_key, "filename": name}, key=state.key("pictures"), width="content")
+    for title, make, mime in (
+        ("HTML", html_page, "text/html"),
+        ("CSV", csv_table, "text/csv"),
+        ("Parquet", parquet_table, "application/vnd.apache.parquet"),
+    ):
+        key = state.key(f"export-{title}")
+        st.download_button(title, partial(make, state), f"{name}.{title.lower()}", mime, on_click="ignore", key=key)
+    if st.button(
+        "Python", icon=":material/code:", key=state.key("export-python"), help="A snippet that computes these numbers again."
+    ):
+        _show_snippet(state)
 
 
 @st.dialog("The same numbers, from Python", width="large")

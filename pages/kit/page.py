@@ -15,7 +15,7 @@ from pages.kit import live, overlay
 from pages.kit.chart import chart
 from pages.kit.controls import control
 from pages.kit.discovery import Entry
-from pages.kit.export import export_row
+from pages.kit.export import export_buttons
 from pages.kit.lab import View
 from pages.kit.papers import paper_list
 from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
@@ -262,17 +262,13 @@ def _below(state: LabState) -> None:
     view = state.current_view()
     st.caption(view.reading)
     chart = state.key(f"chart-{state.entry.lab.views.index(view)}")
-    export_row(state, chart)
-    if view.kind in overlay.PINNABLE:
-        pins = state.pins.get(view.title, [])
-        with st.container(horizontal=True, gap="small", key=state.key("pins")):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=state.key("export")):
+        export_buttons(state, chart)
+        if view.kind in overlay.PINNABLE:
+            pins = state.pins.get(view.title, [])
+            full = len(pins) >= MAX_PINS
             st.button(
-                "Pin this curve",
-                icon=":material/push_pin:",
-                key=state.key("pin"),
-                on_click=_pin,
-                args=(state,),
-                disabled=len(pins) >= MAX_PINS,
+                "Pin this curve", icon=":material/push_pin:", key=state.key("pin"), on_click=_pin, args=(state,), disabled=full
             )
             if pins:
                 st.button("Clear pins", key=state.key("unpin"), on_click=_unpin, args=(state,), type="tertiary")

@@ -5,6 +5,7 @@ Run one lab with ``pytest tests/pages -k chinchilla``.
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from typing import Any
@@ -128,6 +129,7 @@ def test_words(entry: Entry) -> None:
     lab = entry.lab
     assert lab.question.endswith("?") and lab.papers
     for name, parameter in lab.parameters.items():
+        assert not re.search(r"[_^]\\", parameter.symbol), f"{name}: brace the index of {parameter.symbol}"
         if isinstance(parameter, Choice):
             assert len(parameter.options) > 1, name
         if isinstance(parameter, Number):
