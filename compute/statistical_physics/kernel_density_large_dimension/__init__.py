@@ -16,23 +16,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.stats import ncx2, norm
+from scipy.stats import norm
 
 from compute.experiment import Result, experiment
-from compute.kernel import kernel
 from compute.parameters import Choice, Integer, LogReal, ParameterError, Real, Seed
-
-Array = NDArray[np.float64]
-
-MAX_SAMPLES = 100_000
-MAX_LOAD = 1.5
+from compute.statistical_physics.kernel_density_large_dimension.finite import (
+    distance_cdf,
+    exact_sum,
+    finite_log_density,
+    finite_rank_index,
+    n_samples,
+)
+from compute.statistical_physics.kernel_density_large_dimension.limit import (
+    LOG_DENSITY_OF_TRUTH,
+    MAX_LOAD,
+    Array,
+    condensation_bandwidth,
+    log_density_rate,
+    optimal_bandwidth,
+)
+from compute.statistical_physics.kernel_density_large_dimension.simulation import (
+    MAX_SAMPLES,
+    affordable,
+    chunks,
+    draw_distances,
+    log_sums,
+)
 
 Load = Annotated[
     float, Real("load", r"\alpha=\log n/d", low=0.05, high=MAX_LOAD, help="Log of the number of samples per dimension.")
@@ -50,232 +63,6 @@ FreeNorm = Annotated[
         help="Typical: |x|² = d. Random: x ~ N(0, I), which moves log ρ by O(√d).",
     ),
 ]
-
-
-# --- the limit d -> infinity ---------------------------------------------------------------------------
-
-
-def annealed_rate(precision: Array | float) -> Array:
-    """zeta(l) = (1/d) log E w at |x|^2 = d."""
-    precision = np.asarray(precision, dtype=float)
-    return -0.5 * np.log1p(precision) - precision / (2 * (1 + precision))
-
-
-def annealed_slope(precision: Array | float) -> Array:
-    """zeta'(l)."""
-    precision = np.asarray(precision, dtype=float)
-    return -0.5 / (1 + precision) - 0.5 / (1 + precision) ** 2
-
-
-def freezing_load(precision: Array | float) -> Array:
-    """The load alpha = l zeta'(l) - zeta(l) at which precision l freezes; increases with l."""
-    precision = np.asarray(precision, dtype=float)
-    return 0.5 * np.log1p(precision) - precision / (2 * (1 + precision) ** 2)
-
-
-def freezing_precision(load: Array | float) -> Array:
-    """l_c(alpha): the inverse of ``freezing_load``, by Newton steps in log l from above."""
-    load = np.atleast_1d(np.asarray(load, dtype=float))
-    x = np.log(np.expm1(2 * load + 1.0))  # freezing_load > log1p(l)/2 - 1/8, so this lies above the root
-    for _ in range(60):
-        precision = np.exp(x)
-        slope = precision * (0.5 / (1 + precision) - 0.5 * (1 - precision) / (1 + precision) ** 3)
-        step = (freezing_load(precision) - load) / slope
-        x = x - np.clip(step, -1, 1)
-        if np.max(np.abs(step)) < 1e-15:
-            break
-    return np.exp(x)
-
-
-def condensation_bandwidth(load: Array | float) -> Array:
-    """h_G(alpha): below it the estimate is owned by a few samples."""
-    return freezing_precision(load) ** -0.5
-
-
-def optimal_bandwidth(load: Array | float) -> Array:
-    """The bandwidth of least Kullback–Leibler gap; it lies below h_G."""
-    critical = freezing_precision(load)
-    return np.sqrt((2 + critical) / (1 + critical) ** 2)
-
-
-def partition_rate(load: Array | float, precision: Array | float) -> Array:
-    """phi(l) = lim (1/d) log sum_i exp(-l |x - y_i|^2/2), frozen beyond l_c."""
-    critical = freezing_precision(load)
-    free = np.asarray(load) + annealed_rate(precision)
-    return np.where(np.asarray(precision) <= critical, free, np.asarray(precision) * annealed_slope(critical))
-
-
-def log_density_rate(load: Array | float, bandwidth: Array | float) -> Array:
-    """lim (1/d) log rho_hat(x) at |x|^2 = d."""
-    bandwidth = np.asarray(bandwidth, dtype=float)
-    return -0.5 * np.log(2 * np.pi * bandwidth**2) + partition_rate(load, bandwidth**-2) - np.asarray(load)
-
-
-LOG_DENSITY_OF_TRUTH = -0.5 * np.log(2 * np.pi) - 0.5  # (1/d) log p(x) at |x|^2 = d
-
-
-# --- exact at finite d ---------------------------------------------------------------------------------
-
-
-def n_samples(load: float, dimension: int) -> float:
-    """n = exp(alpha d), at least 1; an integer as long as a float can tell."""
-    n = np.exp(load * dimension)
-    return float(max(1.0, np.rint(n))) if n < 1e15 else float(n)
-
-
-@lru_cache(maxsize=64)
-def _distance_table(dimension: int) -> tuple[Array, Array]:
-    """log F(D) of D = |x - y|^2 ~ noncentral chi-square(d, d), on a grid of log D down to F = 1e-300."""
-    log_distance = np.linspace(np.log(1e-14), np.log(3.0 * dimension + 60), 6000)
-    with np.errstate(divide="ignore"):
-        log_cdf = ncx2.logcdf(np.exp(log_distance), dimension, dimension)
-    # Near 0 the law is a power, F = c D^{d/2}: its table is filled in from there where SciPy underflows.
-    bad = ~np.isfinite(log_cdf)
-    if bad.any():
-        first = np.argmin(bad)
-        log_cdf[:first] = log_cdf[first] + (dimension / 2) * (log_distance[:first] - log_distance[first])
-    return log_distance, np.minimum(log_cdf, 0.0)
-
-
-@lru_cache(maxsize=64)
-def _distance_spline(dimension: int) -> CubicSpline:
-    return CubicSpline(*_distance_table(dimension))
-
-
-def distance_cdf(distance: Array, dimension: int) -> Array:
-    """P(|x - y|^2 <= distance) at |x|^2 = d, to a relative 1e-7 deep into the lower tail."""
-    log_distance, _ = _distance_table(dimension)
-    inside = np.clip(np.log(np.maximum(distance, 1e-300)), log_distance[0], log_distance[-1])
-    return np.exp(np.minimum(_distance_spline(dimension)(inside), 0.0))
-
-
-@kernel
-def _sum_integrals(cdf, absorb, square, s_low, step, n):  # type: ignore[no-untyped-def]
-    """E log S and E sum p^2 for each n, from P(D <= 2y/l) on the grid y = 0, step, 2 step, …
-
-    q(s) = E[1 - exp(-t w)] and E[(t w)^2 exp(-t w)], log t = s, are convolutions of the cdf with two kernels.
-    """
-    n_s = cdf.size + absorb.size
-    log_phi = np.empty(n_s)
-    squared = np.zeros(n_s)
-    for i in range(n_s):
-        absorbed = 0.0
-        for k in range(max(0, i - absorb.size + 1), i + 1):
-            below = cdf[k] if k < cdf.size else 1.0
-            absorbed += below * absorb[i - k]
-            squared[i] += below * square[i - k]
-        log_phi[i] = np.log1p(-min(absorbed, 1.0 - 1e-16))
-    mean_log = np.empty(n.size)
-    concentration = np.empty(n.size)
-    for j in range(n.size):
-        # E log S = -gamma - (s_low + int phi^n ds): the integral of e^{-t}/t - [s < 0] is minus Euler's gamma.
-        total, pairs = 0.5, 0.0
-        for i in range(1, n_s):
-            exponent = n[j] * log_phi[i]
-            if exponent < -45.0:
-                break
-            survivor = np.exp(exponent)
-            total += survivor
-            pairs += squared[i] * survivor * np.exp(-log_phi[i])
-        mean_log[j] = -np.euler_gamma - (s_low + step * total)
-        concentration[j] = min(max(step * n[j] * pairs, 1.0 / n[j]), 1.0)
-    return mean_log, concentration
-
-
-def exact_sum(n: Array, bandwidth: float, dimension: int) -> tuple[Array, Array]:
-    """Exact mean log of S = sum_i w_i and mean of sum_i (w_i/S)^2, at |x|^2 = d.
-
-    With phi(t) = E exp(-t w): E log S = int (e^{-t} - phi^n) dt/t and
-    E sum p^2 = n int t E[w^2 e^{-tw}] phi^{n-1} dt; both by the trapezoid rule in log t.
-
-    Parameters
-    ----------
-    n : (n_loads,) array
-        Numbers of samples, at least 1, up to exp(1.5 d).
-    bandwidth : float
-    dimension : int
-
-    Returns
-    -------
-    mean_log : (n_loads,) array
-        E log S.
-    concentration : (n_loads,) array
-        E sum_i p_i^2, between 1/n and 1.
-    """
-    precision = bandwidth**-2
-    # The trapezoid rule at step 0.5 errs by |Gamma(1 + 2 pi i/0.5)| < 1e-7, if it also resolves the law of y = l D/2.
-    step = min(0.5, 0.2 * precision * np.sqrt(6 * dimension) / 2)
-    farthest = ncx2.isf(1e-15, dimension, dimension)
-    y = np.arange(0.0, precision * farthest / 2 + step, step)
-    # log t reaches as far below 0 as the log of the number of samples that can share the sum.
-    x_low = -35.0 - dimension * max(0.0, MAX_LOAD - float(freezing_load(precision)))
-    x = np.arange(x_low, 4.5, step)
-    absorb = np.exp(x - np.exp(x)) * step
-    square = (2 - np.exp(x)) * np.exp(2 * x - np.exp(x)) * step
-    return _sum_integrals(distance_cdf(2 * y / precision, dimension), absorb, square, x_low, step, np.asarray(n, dtype=float))
-
-
-def finite_log_density(load: float, bandwidth: Array, dimension: int) -> Array:
-    """(1/d) E log rho_hat(x) at |x|^2 = d, exact at this d."""
-    n = n_samples(load, dimension)
-    bandwidth = np.atleast_1d(bandwidth)
-    mean_log = np.array([exact_sum(np.array([n]), h, dimension)[0][0] for h in bandwidth])
-    return (mean_log - np.log(n)) / dimension - 0.5 * np.log(2 * np.pi * bandwidth**2)
-
-
-def finite_rank_index(rank: Array, n: float, bandwidth: float, dimension: int) -> Array:
-    """The tail index that a Hill fit at a rank really shows at this d: 2/(l (q - E[D | D < q])), F(q) = rank/n.
-
-    E[D | D < q] = q - int_0^q F/F(q), by the trapezoid rule in log D.
-    """
-    log_distance, log_cdf = _distance_table(dimension)
-    distance, cdf = np.exp(log_distance), np.exp(log_cdf)
-    integral = np.concatenate([[0.0], np.cumsum(0.5 * (cdf[1:] * distance[1:] + cdf[:-1] * distance[:-1]) * np.diff(log_distance))])
-    quantile = np.interp(np.log(np.asarray(rank) / n), log_cdf, log_distance)
-    below = np.interp(quantile, log_distance, integral)
-    return 2 * bandwidth**2 / (below * n / np.asarray(rank))
-
-
-# --- simulation ----------------------------------------------------------------------------------------
-
-
-def draw_distances(rng: np.random.Generator, n: int, dimension: int, free_norm: str, n_points: int) -> Array:
-    """(n_points, n) squared distances |x - y_i|^2: along x a Gaussian, across it chi-square(d - 1)."""
-    norm_x = np.full(n_points, np.sqrt(dimension)) if free_norm == "typical" else np.sqrt(rng.chisquare(dimension, n_points))
-    along = norm_x[:, None] - rng.standard_normal((n_points, n))
-    return along**2 + 2 * rng.standard_gamma((dimension - 1) / 2, (n_points, n))
-
-
-@kernel
-def _log_sums(distance, precision):  # type: ignore[no-untyped-def]
-    """(n_points, n_precisions) log sum_i exp(-l D_i/2); terms below e^-40 of the largest are left out."""
-    n_points, n = distance.shape
-    log_sum = np.empty((n_points, precision.size))
-    for r in range(n_points):
-        nearest = distance[r].min()
-        for j in range(precision.size):
-            half = 0.5 * precision[j]
-            reach = nearest + 40.0 / half
-            total = 0.0
-            for i in range(n):
-                if distance[r, i] < reach:
-                    total += np.exp(-half * (distance[r, i] - nearest))
-            log_sum[r, j] = np.log(total) - half * nearest
-    return log_sum
-
-
-def _affordable(load: float, dimension: int) -> int:
-    n = n_samples(load, dimension)
-    return int(n) if n <= MAX_SAMPLES else 0
-
-
-def _chunks(n: int, test_points: int) -> list[int]:
-    """How many test points to draw at a time: some 2 million distances."""
-    size = max(1, min(test_points, 2_000_000 // max(n, 1)))
-    return [min(size, test_points - start) for start in range(0, test_points, size)]
-
-
-# --- experiments ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -408,7 +195,7 @@ class LogDensity(Result):
 
 def _simulation_seconds(n_per_draw: float):  # type: ignore[no-untyped-def]
     def seconds(*, load: float, dimension: int, test_points: int, **_: object) -> float:
-        return 0.05 + n_per_draw * 1e-9 * _affordable(load, dimension) * test_points
+        return 0.05 + n_per_draw * 1e-9 * affordable(load, dimension) * test_points
 
     return seconds
 
@@ -435,7 +222,7 @@ def log_density(
     limit = log_density_rate(load, grid)
     finite = finite_log_density(load, grid, dimension)
     mean_density = -0.5 * np.log(2 * np.pi * (1 + grid**2)) - 0.5 / (1 + grid**2)
-    n = _affordable(load, dimension)
+    n = affordable(load, dimension)
     simulated = grid[2::4][:N_SIMULATED] if n else np.empty(0)
     finite_simulated = finite[2::4][:N_SIMULATED] if n else np.empty(0)
 
@@ -450,9 +237,9 @@ def log_density(
         return
     rng = np.random.default_rng(seed)
     values = np.empty((0, simulated.size))
-    for size in _chunks(n, test_points):
+    for size in chunks(n, test_points):
         distance = draw_distances(rng, n, dimension, free_norm, size)
-        log_sum = _log_sums(distance, simulated**-2)
+        log_sum = log_sums(distance, simulated**-2)
         values = np.concatenate([values, (log_sum - np.log(n)) / dimension - 0.5 * np.log(2 * np.pi * simulated**2)])
         if len(values) > 1:
             yield len(values) / test_points, result(values)
@@ -527,7 +314,7 @@ def fluctuations(
     ParameterError
         Where n = exp(alpha d) is above 100,000 or below 10.
     """
-    n = _affordable(load, dimension)
+    n = affordable(load, dimension)
     if not n:
         raise ParameterError("load", f"gives n = exp(αd) above {MAX_SAMPLES:,} samples; keep αd at most {np.log(MAX_SAMPLES):.1f}.")
     if n < 10:
@@ -543,9 +330,9 @@ def fluctuations(
     _, concentration = exact_sum(np.array([float(n)]), bandwidth, dimension)
     rng = np.random.default_rng(seed)
     log_ratio, gaps = np.empty(0), np.empty((0, ranks.size))
-    for size in _chunks(n, test_points):
+    for size in chunks(n, test_points):
         distance = draw_distances(rng, n, dimension, "typical", size)
-        log_ratio = np.concatenate([log_ratio, _log_sums(distance, np.array([precision]))[:, 0] - np.log(n) - log_mean])
+        log_ratio = np.concatenate([log_ratio, log_sums(distance, np.array([precision]))[:, 0] - np.log(n) - log_mean])
         nearest = np.sort(np.partition(distance, ranks[-1], axis=1)[:, : ranks[-1] + 1], axis=1)
         mean_below = np.cumsum(nearest, axis=1)[:, ranks - 1] / ranks
         gaps = np.concatenate([gaps, 0.5 * precision * (nearest[:, ranks] - mean_below)])
@@ -623,7 +410,7 @@ def shares(*, load: Load = 0.4, bandwidth: Bandwidth = 0.8, dimension: Dimension
     ParameterError
         Where n = exp(alpha d) is above 100,000.
     """
-    n = _affordable(load, dimension)
+    n = affordable(load, dimension)
     if not n:
         raise ParameterError("load", f"gives n = exp(αd) above {MAX_SAMPLES:,} samples; keep αd at most {np.log(MAX_SAMPLES):.1f}.")
     bandwidths = np.geomspace(3.0, 0.1, 40)
