@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 from numba.core import event
+from streamlit.runtime.scriptrunner import add_script_run_ctx
 
 from compute.experiment import Experiment
 from compute.parameters import ParameterError
@@ -54,7 +55,11 @@ def announcing_compilation(say: Callable[[], None]) -> Iterator[None]:
         def on_start(self, _: Any) -> None:
             if threading.get_ident() == thread and not self.said:
                 self.said = True
-                say()
+                # In a thread of its own: Streamlit records what a cached function draws, to draw it again on each hit.
+                messenger = threading.Thread(target=say)
+                add_script_run_ctx(messenger)
+                messenger.start()
+                messenger.join()
 
         def on_end(self, _: Any) -> None: ...
 

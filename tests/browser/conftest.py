@@ -25,11 +25,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_app(*options: str, script: str = "app.py") -> tuple[subprocess.Popen[bytes], str]:
+def start_app(
+    *options: str, script: str = "app.py", environment: dict[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
     """Start Streamlit on a free port; return the process and its URL once it answers."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | (environment or {})
+    )
     url = f"http://localhost:{port}"
     for _ in range(240):
         try:

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.conftest import start_app
+
 LAB = "kernel_density_large_dimension"
 CHART = ".js-plotly-plot"
 SETTLED = "() => !document.querySelector('[data-testid=stStatusWidget]') && !document.querySelector('[data-testid=stSkeleton]')"
@@ -303,6 +305,18 @@ def test_a_session_lives_while_another_computes(browser: Browser, app: str) -> N
     worker.get_by_role("button", name="Stop").click()
     busy.close()
     calm.close()
+
+
+def test_a_first_run_says_that_it_compiles(page: Page, tmp_path: Path) -> None:
+    process, url = start_app(environment={"NUMBA_CACHE_DIR": str(tmp_path)})
+    try:
+        page.goto(f"{url}/{LAB}")
+        expect(page.get_by_text("Compiling this lab’s kernels")).to_be_visible()
+        page.wait_for_selector(f"{CHART} .main-svg", timeout=90_000)
+        expect(page.get_by_text("Compiling this lab’s kernels")).to_have_count(0)
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def test_atlas_finds_a_paper_and_its_lab(page: Page, app: str, tmp_path: Path) -> None:
