@@ -47,6 +47,7 @@ def _pictures() -> Any:
 def export_buttons(state: LabState, chart_key: str) -> None:
     """The buttons below a figure; each takes what the figure shows at the moment of the click."""
     name = f"regimes_{state.entry.name}"
+    idle = state.shown is None
     _pictures()(data={"chart": chart_key, "filename": name}, key=state.key("pictures"), width="content")
     for title, make, mime in (
         ("HTML", html_page, "text/html"),
@@ -54,7 +55,7 @@ def export_buttons(state: LabState, chart_key: str) -> None:
         ("Parquet", parquet_table, "application/vnd.apache.parquet"),
     ):
         key = state.key(f"export-{title}")
-        st.download_button(title, partial(make, state), f"{name}.{title.lower()}", mime, on_click="ignore", key=key)
+        st.download_button(title, partial(make, state), f"{name}.{title.lower()}", mime, on_click="ignore", key=key, disabled=idle)
     if st.button(
         "Python", icon=":material/code:", key=state.key("export-python"), help="A snippet that computes these numbers again."
     ):

@@ -132,6 +132,8 @@ def _control(state: LabState, name: str, error: ParameterError | None) -> None:
 def _figure(state: LabState) -> None:
     """The figure alone: what follows a slider while it is dragged."""
     view = state.current_view()
+    if state.shown and state.shown.view is not view:
+        state.shown = None
     drag = live.dragged(state)
     values = state.view_values()
     if drag and drag.name in values:
