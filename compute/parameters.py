@@ -288,10 +288,13 @@ class Dataset(Parameter):
         What the table may hold.
     template : str
         A small CSV that shows the form and is offered for download.
+    one_of : sequence of str, optional
+        Of these columns every row needs at least one; each of them is optional by itself.
     """
 
     columns: Sequence[Column] = field(kw_only=True)
     template: str = field(kw_only=True)
+    one_of: Sequence[str] = field(default=(), kw_only=True)
 
     @property
     def allowed(self) -> str:
@@ -331,6 +334,8 @@ class Dataset(Parameter):
         if missing:
             found = ", ".join(raw.columns) or "none"
             raise ParameterError(name, f"lacks the column {', '.join(missing)} (found: {found}); it takes {self.allowed}.")
+        if self.one_of and not any(one.lower() in headers for one in self.one_of):
+            raise ParameterError(name, f"needs a column {' or '.join(self.one_of)}.")
         kept: dict[str, list[Any]] = {c.name: [] for c in self.columns if c.name.lower() in headers}
         present = [c for c in self.columns if c.name in kept]
         problems: list[str] = []
@@ -344,6 +349,9 @@ class Dataset(Parameter):
                     problems.append(f"Row {row + 1} is left out: {error}.")
                     break
             else:
+                if self.one_of and all(values.get(one) is None for one in self.one_of):
+                    problems.append(f"Row {row + 1} is left out: it has neither {' nor '.join(self.one_of)}.")
+                    continue
                 for key, value in values.items():
                     kept[key].append(value)
         if not any(len(v) for v in kept.values()):

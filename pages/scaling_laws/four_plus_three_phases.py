@@ -183,9 +183,7 @@ def draw_components(parts: Components) -> go.Figure:
     fig.update_xaxes(range=[0, np.log10(parts.steps[-1])])
     fig.update_yaxes(range=[np.log10(floor) - 1.5, np.log10(parts.loss[0]) + 0.3])
     if parts.corner is not None:
-        draw.mark_x(fig, parts.corner, "")
-        place = {"x": np.log10(parts.corner), "y": 0.97, "yref": "paper", "xanchor": "left", "yanchor": "top", "align": "left"}
-        fig.add_annotation(text=" r*: optimal steps<br> for this width", showarrow=False, font={"color": GRAY, "size": 12}, **place)
+        draw.mark_x(fig, parts.corner, " r*: optimal steps<br> for this width")
     return fig
 
 
