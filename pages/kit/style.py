@@ -105,7 +105,7 @@ def _settle_log_axes(figure: go.Figure) -> None:
         else:
             key = name[0] + name[5:]  # "xaxis2" is the traces' "x2"
             span = _decades([t[name[0]] for t in figure.data if (t[name[:5]] or name[0]) == key and t[name[0]] is not None])
-        axis.minorloglabels = "complete" if span < 1.3 else "small digits" if span < 2.2 else "none"
+        axis.minorloglabels = "complete" if span < 1.3 else "small digits" if span < 1.6 else "none"
         axis.minor.ticks = "outside"
         axis.minor.ticklen = 2
 
