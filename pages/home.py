@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.kit.discovery import Entry, broken, entries, topics
+from pages.kit.discovery import Entry, entries, topics
 from pages.kit.gallery import gallery
 from pages.kit.lab import KINDS
 from pages.kit.page import STYLE
@@ -18,8 +18,6 @@ def render() -> None:
     st.markdown(
         "Move a slider; watch a phase boundary, a scaling curve or a sampler move, **with exact theory over live simulation**."
     )
-    for path in broken():
-        st.warning(f"The lab {path} could not be loaded; the others are here.")
     words = st.text_input(
         "Search",
         key="search",
@@ -29,7 +27,7 @@ def render() -> None:
         icon=":material/search:",
     )
     in_use = {entry.topic_name for entry in entries()}
-    kinds_in_use = {view.kind for entry in entries() for view in entry.lab.views}
+    kinds_in_use = {kind for entry in entries() for kind in entry.card.kinds}
     left, right = st.columns(2)
     chosen_topics = left.pills(
         "Topic",
@@ -46,7 +44,7 @@ def render() -> None:
         entry
         for entry in entries()
         if (not chosen_topics or entry.topic_name in chosen_topics)
-        and (not chosen_kinds or any(view.kind in chosen_kinds for view in entry.lab.views))
+        and (not chosen_kinds or any(kind in chosen_kinds for kind in entry.card.kinds))
         and matches(entry, words or "")
     ]
     if found:
@@ -61,10 +59,9 @@ def render() -> None:
 def text_of(entry: Entry) -> str:
     """What a search looks through."""
     titles = dict(catalogue().select("id", "title").iter_rows())
-    lab = entry.lab
-    parts = [lab.title, lab.question, entry.topic.title, entry.name.replace("_", " "), *(view.title for view in lab.views)]
-    parts += [f"{paper} {titles.get(paper, '')}" for paper in lab.papers]
-    parts += [parameter.label for parameter in lab.parameters.values()]
+    card = entry.card
+    parts = [card.title, card.question, entry.topic.title, entry.name.replace("_", " "), *card.views]
+    parts += [f"{paper} {titles.get(paper, '')}" for paper in card.papers]
     return " ".join(parts).lower()
 
 

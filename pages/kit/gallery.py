@@ -39,6 +39,6 @@ def card(entry: Entry) -> None:
         path = thumbnail(entry)
         if path.exists():
             st.image(path, width="stretch")
-        st.page_link(st.session_state["pages"][entry.path], label=f"**{entry.lab.question}**")
-        kinds = " · ".join(dict.fromkeys(view.kind for view in entry.lab.views))
-        st.caption(f"{entry.lab.title} — {kinds}")
+        st.page_link(st.session_state["pages"][entry.path], label=f"**{entry.card.question}**")
+        kinds = " · ".join(entry.card.kinds)
+        st.caption(f"{entry.card.title} — {kinds}")

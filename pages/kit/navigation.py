@@ -42,7 +42,7 @@ def pages() -> dict[str, Any]:
 def _lab_page(entry: Entry) -> Any:
     return st.Page(
         _named(partial(render, entry), entry.name),
-        title=entry.lab.title,
+        title=entry.card.title,
         icon=entry.topic.icon,
         url_path=entry.url,
         visibility="hidden",

@@ -32,7 +32,7 @@ def paper_list(entry: Entry) -> None:
     """A lab's papers, each with its standing and a link to its row of the atlas."""
     titles = dict(catalogue().select("id", "title").iter_rows())
     lines = []
-    for paper, standing in entry.lab.papers.items():
+    for paper, standing in entry.card.papers.items():
         what = "the paper’s own object" if standing == "own object" else "an honest miniature"
         lines.append(f"- [{titles.get(paper, paper)}](/atlas?paper={paper}) — {what} ({paper})")
     st.markdown("\n".join(lines))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.kit.discovery import Entry, broken, entries, papers, topics
+from pages.kit.discovery import Entry, entries, papers, topics
 from pages.kit.gallery import thumbnail
 from pages.kit.papers import STATUSES, catalogue, status_now
 from pages.kit.state import LabState, slug
@@ -43,8 +43,12 @@ def warnings(test: AppTest) -> str:
     return " ".join(element.value for element in [*test.warning, *test.error])
 
 
-def test_no_lab_is_broken() -> None:
-    assert broken() == {}
+@pytest.mark.parametrize("entry", LABS)
+def test_a_card_says_what_the_lab_is(entry: Entry) -> None:
+    lab, card = entry.lab, entry.card
+    assert (card.title, card.question, card.papers) == (lab.title, lab.question, lab.papers)
+    assert card.views == tuple(view.title for view in lab.views)
+    assert card.kinds == tuple(dict.fromkeys(view.kind for view in lab.views))
 
 
 @pytest.mark.parametrize("search,finds", [("", True), ("kernel density", True), ("no such thing anywhere", False)])
@@ -140,7 +144,7 @@ def test_atlas_says_what_the_labs_show() -> None:
 
 
 def test_each_paper_has_one_home() -> None:
-    counted = [paper for entry in entries() for paper in entry.lab.papers]
+    counted = [paper for entry in entries() for paper in entry.card.papers]
     assert len(counted) == len(set(counted)) == len(papers())
     assert set(counted) <= set(catalogue()["id"])
 
