@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+
+from compute.parameters import format_number
 
 # Okabe & Ito's palette, safe for color-blind readers; yellow last, it is faint on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -95,25 +98,29 @@ def themed(figure: go.Figure, theme: str) -> go.Figure:
 
 
 def _settle_log_axes(figure: go.Figure) -> None:
-    """Label decades only, and steps between them where an axis spans little more than one decade."""
+    """Label decades only; over fewer than two decades label 1, 2 and 5 of each."""
     for name in figure.layout:
-        if name[1:5] != "axis" or figure.layout[name].type != "log":
+        if name[1:5] != "axis" or figure.layout[name].type != "log" or figure.layout[name].tickvals is not None:
             continue
         axis = figure.layout[name]
         if axis.range is not None:
-            span = abs(axis.range[1] - axis.range[0])
+            low, high = sorted(axis.range)
         else:
             key = name[0] + name[5:]  # "xaxis2" is the traces' "x2"
-            span = _decades([t[name[0]] for t in figure.data if (t[name[:5]] or name[0]) == key and t[name[0]] is not None])
-        axis.minorloglabels = "complete" if span < 1.3 else "small digits" if span < 1.6 else "none"
-        axis.minor.ticks = "outside"
-        axis.minor.ticklen = 2
+            low, high = _decades([t[name[0]] for t in figure.data if (t[name[:5]] or name[0]) == key and t[name[0]] is not None])
+        axis.minorloglabels = "none"
+        if high - low < 1.8:
+            steps = [m * 10.0**k for k in range(math.floor(low) - 1, math.ceil(high) + 2) for m in (1, 2, 5)]
+            axis.tickvals, axis.ticktext = steps, [format_number(step) for step in steps]
+        else:
+            axis.minor.ticks = "outside"
+            axis.minor.ticklen = 2
 
 
-def _decades(columns: list[Any]) -> float:
+def _decades(columns: list[Any]) -> tuple[float, float]:
     values = np.concatenate([np.asarray(c, dtype=float).ravel() for c in columns] or [np.ones(1)])
     values = values[np.isfinite(values) & (values > 0)]
-    return float(np.log10(values.max() / values.min())) if values.size else 0.0
+    return (float(np.log10(values.min())), float(np.log10(values.max()))) if values.size else (0.0, 3.0)
 
 
 def _lighten(trace: Any) -> None:
