@@ -1,4 +1,4 @@
-"""The shell: ``python -m compute list | describe LAB | run LAB --view NAME --set name=value …``."""
+"""The shell: ``python -m compute list | describe LAB | run LAB --view NAME --set name=value … | sweep LAB --x … --y …``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from compute.experiment import Experiment
+from compute.experiment import Experiment, Result
 from compute.parameters import Dataset, ParameterError, format_number, read_table
 from compute.registry import experiments, labs
+from compute.sweeps import SweepError, shell
 
 
 class Refused(Exception):
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ParameterError as error:
         print(f"{error.name} {error.reason}", file=sys.stderr)
         return 2
-    except (Refused, LookupError) as error:
+    except (Refused, LookupError, SweepError) as error:
         print(error.args[0], file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -47,17 +48,26 @@ def _parser() -> argparse.ArgumentParser:
     describing.add_argument("lab", metavar="TOPIC/LAB")
     describing.set_defaults(command=_describe)
     running = commands.add_parser("run", help="compute a view; print its headline")
-    running.add_argument("lab", metavar="TOPIC/LAB")
-    running.add_argument("--view", metavar="NAME", help="which experiment; the lab's first if not given")
-    running.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], dest="settings")
-    running.add_argument(
+    _add_call(running)
+    running.set_defaults(command=_run)
+    sweeping = commands.add_parser("sweep", help="a headline number over one or two parameters; print its extremes")
+    _add_call(sweeping)
+    shell.add_arguments(sweeping)
+    sweeping.set_defaults(command=_sweep)
+    return parser
+
+
+def _add_call(parser: argparse.ArgumentParser) -> None:
+    """What is called, with which values, and the files that its table goes to."""
+    parser.add_argument("lab", metavar="TOPIC/LAB")
+    parser.add_argument("--view", metavar="NAME", help="which experiment; the lab's first if not given")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], dest="settings")
+    parser.add_argument(
         "--data", metavar="NAME=FILE.csv", action="append", default=[], help="a table, for a parameter that takes one"
     )
-    running.add_argument("--csv", type=Path, metavar="FILE")
-    running.add_argument("--parquet", type=Path, metavar="FILE")
-    running.add_argument("--json", type=Path, metavar="FILE")
-    running.set_defaults(command=_run)
-    return parser
+    parser.add_argument("--csv", type=Path, metavar="FILE")
+    parser.add_argument("--parquet", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
 
 
 def _known(lab: str) -> dict[str, Experiment[Any]]:
@@ -90,6 +100,18 @@ def _pairs(texts: list[str], flag: str) -> list[tuple[str, str]]:
 
 
 def _run(options: argparse.Namespace) -> None:
+    experiment, values = _call(options)
+    *_, result = _steps(experiment, values)
+    _write(options, experiment, result)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    experiment, values = _call(options)
+    _write(options, experiment, shell.run(experiment, values, options))
+
+
+def _call(options: argparse.Namespace) -> tuple[Experiment[Any], dict[str, Any]]:
+    """The experiment asked for and the values given; refuses files that cannot be written before anything is computed."""
     known = _known(options.lab)
     name = options.view or next(iter(known))
     if name not in known:
@@ -103,7 +125,10 @@ def _run(options: argparse.Namespace) -> None:
     for target in (options.csv, options.parquet, options.json):
         if target and not target.parent.is_dir():
             raise Refused(f"There is no folder {target.parent} to write {target.name} to.")
-    *_, result = _steps(experiment, values)
+    return experiment, values
+
+
+def _write(options: argparse.Namespace, experiment: Experiment[Any], result: Result) -> None:
     for label, value in result.headline().items():
         print(f"{label}: {value if isinstance(value, str) else format_number(value, 6)}")
     table = result.table()
@@ -112,7 +137,12 @@ def _run(options: argparse.Namespace) -> None:
     if options.parquet:
         table.write_parquet(options.parquet)
     if options.json:
-        content = {"lab": options.lab, "view": name, "headline": result.headline(), "table": table.to_dict(as_series=False)}
+        content = {
+            "lab": options.lab,
+            "view": experiment.name,
+            "headline": result.headline(),
+            "table": table.to_dict(as_series=False),
+        }
         options.json.write_text(json.dumps(content))
 
 

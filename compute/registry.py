@@ -9,7 +9,7 @@ from types import ModuleType
 import compute
 from compute.experiment import Experiment
 
-SHARED = {"models", "methods"}
+SHARED = {"models", "methods", "sweeps"}
 
 
 def labs() -> list[str]:

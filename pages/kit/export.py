@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
@@ -28,6 +30,7 @@ export default function (component) {
   })
 }
 """
+CSV_MIME, PARQUET_MIME = "text/csv", "application/vnd.apache.parquet"
 HTML = '<button data-format="png">PNG</button><button data-format="svg">SVG</button>'
 CSS = """
 :host, div { display: flex; gap: 0.5rem }
@@ -44,15 +47,20 @@ def _pictures() -> Any:
     return st.components.v2.component("regimes_pictures", html=HTML, css=CSS, js=SCRIPT)
 
 
+def picture_buttons(chart_key: str, filename: str, *, key: str) -> None:
+    """PNG and SVG of a chart."""
+    _pictures()(data={"chart": chart_key, "filename": filename}, key=key, width="content")
+
+
 def export_buttons(state: LabState, chart_key: str) -> None:
     """The buttons below a figure; each takes what the figure shows at the moment of the click."""
     name = f"regimes_{state.entry.name}"
     idle = state.shown is None
-    _pictures()(data={"chart": chart_key, "filename": name}, key=state.key("pictures"), width="content")
+    picture_buttons(chart_key, name, key=state.key("pictures"))
     for title, make, mime in (
         ("HTML", html_page, "text/html"),
-        ("CSV", csv_table, "text/csv"),
-        ("Parquet", parquet_table, "application/vnd.apache.parquet"),
+        ("CSV", csv_table, CSV_MIME),
+        ("Parquet", parquet_table, PARQUET_MIME),
     ):
         key = state.key(f"export-{title}")
         st.download_button(title, partial(make, state), f"{name}.{title.lower()}", mime, on_click="ignore", key=key, disabled=idle)
@@ -93,15 +101,24 @@ def csv_table(state: LabState) -> str:
 
 def parquet_table(state: LabState) -> bytes:
     """The table as Parquet."""
+    return parquet_of(partial(frames, state))
+
+
+def parquet_of(table: Callable[[], pl.DataFrame]) -> bytes:
+    """A table as the bytes of a Parquet file."""
     buffer = io.BytesIO()
-    frames(state).write_parquet(buffer)
+    table().write_parquet(buffer)
     return buffer.getvalue()
 
 
 def html_page(state: LabState) -> str:
     """The figure as one HTML file that needs nothing else."""
-    fig = _shown(state).figure
-    return str(themed(fig, "light").to_html(include_plotlyjs=True, full_html=True, auto_play=False))
+    return html_of(_shown(state).figure)
+
+
+def html_of(fig: go.Figure) -> str:
+    """A figure as one HTML file, in light colors."""
+    return str(themed(go.Figure(fig), "light").to_html(include_plotlyjs=True, full_html=True, auto_play=False))
 
 
 def snippet(shown: Shown) -> str:

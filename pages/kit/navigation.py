@@ -10,6 +10,7 @@ import streamlit as st
 from pages import atlas, home
 from pages.kit.discovery import Entry, entries, topics
 from pages.kit.page import render
+from pages.kit.sweep_page import render_sweep
 from pages.kit.topic import SECTIONS
 from pages.kit.topic_page import render_topic
 
@@ -17,7 +18,7 @@ from pages.kit.topic_page import render_topic
 def navigate() -> Any:
     """Declare every page and return the one to run."""
     known = st.session_state["pages"] = pages()
-    shown: dict[str, list[Any]] = {"": [known["home"], known["atlas"]]}
+    shown: dict[str, list[Any]] = {"": [known["home"], known["atlas"], known["sweep"]]}
     for section in SECTIONS:
         of_section = [known[name] for name, topic in topics().items() if topic.section == section]
         if of_section:
@@ -27,10 +28,11 @@ def navigate() -> Any:
 
 
 def pages() -> dict[str, Any]:
-    """Every page: ``home``, ``atlas``, topics by name, labs by path."""
+    """Every page: ``home``, ``atlas``, ``sweep``, topics by name, labs by path."""
     found: dict[str, Any] = {
         "home": st.Page(home.render, title="Regimes", icon=":material/insights:", default=True, url_path="home"),
         "atlas": st.Page(atlas.render, title="Atlas", icon=":material/menu_book:", url_path="atlas"),
+        "sweep": st.Page(render_sweep, title="Sweep", icon=":material/grid_on:", url_path="sweep", visibility="hidden"),
     }
     for name, topic in topics().items():
         found[name] = st.Page(_named(partial(render_topic, name), name), title=topic.title, icon=topic.icon, url_path=name)

@@ -21,6 +21,7 @@ from pages.kit.papers import paper_list
 from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
 from pages.kit.state import MAX_PINS, LabState, Shown, lab_state
 from pages.kit.style import themed
+from pages.kit.sweep_button import sweep_button
 
 log = logging.getLogger("regimes")
 STYLE = Path(__file__).parents[2] / "assets" / "style.css"
@@ -69,6 +70,7 @@ def _presets(state: LabState) -> None:
     with st.container(horizontal=True, gap="small", key=state.key("presets")):
         for title in state.entry.lab.presets:
             st.button(title, key=state.key(f"preset-{title}"), on_click=state.apply, args=(title,), type="secondary")
+        sweep_button(state)
         st.button(
             "Reset", key=state.key("reset"), on_click=state.read_url, args=({},), type="tertiary", icon=":material/restart_alt:"
         )

@@ -125,7 +125,7 @@ def test_a_lab_has_its_files(entry: Entry) -> None:
 
 
 def test_names_are_urls_of_their_own() -> None:
-    names = [entry.url for entry in entries()] + list(topics()) + ["atlas", "home"]
+    names = [entry.url for entry in entries()] + list(topics()) + ["atlas", "home", "sweep"]
     assert len(names) == len(set(names))
 
 
