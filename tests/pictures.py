@@ -58,10 +58,8 @@ def thumbnail(browser: Browser, entry: Entry) -> bytes:
         plot_bgcolor="rgba(0,0,0,0)",
         showlegend=False,
         margin={"l": 6, "r": 6, "t": 6, "b": 6},
-        sliders=[],
-        updatemenus=[],
     )
-    fig.layout.annotations = ()
+    fig.layout.annotations = fig.layout.sliders = fig.layout.updatemenus = ()
     fig.update_xaxes(showticklabels=False, title_text="", ticks="", minor_ticks="", gridcolor="rgba(128,128,128,0.2)")
     fig.update_yaxes(showticklabels=False, title_text="", ticks="", minor_ticks="", gridcolor="rgba(128,128,128,0.2)")
     fig.update_traces(showscale=False, selector={"type": "heatmap"})

@@ -215,6 +215,9 @@ def movie(
 ) -> go.Figure:
     """Make a figure play in the browser.
 
+    Fix the ranges of all axes, and change at least one trace of every panel in each frame: Plotly redraws only those
+    that change, wipes a panel in which none does, and does not move an axis with them.
+
     Parameters
     ----------
     fig : go.Figure
