@@ -289,7 +289,7 @@ at any step and is far less biased than Euler steps; the weight is a trapezoid s
 
 **Where it stops being true.** A finite number of particles has a bias: few particles weigh only what they have found. Modes part early and
 weights part late, so resampling kills whole families, and masses converge last; standard errors of masses are by families of common
-ancestors. More noise ($c>1$) makes weights average out: at the defaults $c=2$ to $3$ cuts the error of the masses four-fold, until the steps are too
+ancestors. More noise ($c>1$) makes weights average out: at the defaults $c=2$ to $3$ errs four times less in the masses than $c=1$; beyond, steps are too
 coarse for it. With equally shaped, well separated modes the heuristic's masses are nearly right, and it can be the better of the two at small $M$; these
 models were built to tell them apart. Text-to-image and molecules are not reproduced; forgetting is exact because the scores are.
 """
@@ -353,7 +353,12 @@ LAB = Lab(
             "view": "Heuristic and corrected",
         },
         "Product of two experts": {"operation": "product", "experts": 2, "view": "Heuristic and corrected"},
-        "More noise, better weights": {"operation": "anneal", "beta": 3.0, "noise_scale": 2.5, "view": "Heuristic and corrected"},
+        "The paper's own noise (c = 1)": {
+            "operation": "anneal",
+            "beta": 3.0,
+            "noise_scale": 1.0,
+            "view": "Error against particles",
+        },
         "Forget a shard": {"experts": 5, "dropped_shard": 2, "view": "Union and forgetting"},
     },
     words=WORDS,

@@ -9,12 +9,16 @@ from compute.diffusion_samplers.reverse_time_samplers import (
     Comparison,
     Generation,
     Likelihood,
+    NoiseMap,
+    NoiseTrial,
+    PoissonMap,
     comparison,
     generation,
     likelihood,
+    noise_map,
+    noise_trial,
+    poisson_map,
 )
-from compute.diffusion_samplers.reverse_time_samplers_noise import NoiseMap, NoiseTrial, noise_map, noise_trial
-from compute.diffusion_samplers.reverse_time_samplers_poisson import PoissonMap, poisson_map
 from pages.kit import draw
 from pages.kit.lab import Lab, View
 from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PURPLE, SIGNED, SKY, VERMILLION, faded
@@ -163,9 +167,9 @@ def draw_noise_map(result: NoiseMap) -> go.Figure:
     )
     tie = draw.boundary(*result.tie, "")
     fig.add_trace(tie.update(mode="lines", name="ODE and reverse SDE tie (continuum theory)", text=None))
-    middle = result.tie[0].size // 6 * 3
-    if middle:
-        fig.add_trace(draw.on_map(result.tie[0][middle], 1.12 * result.tie[1][middle], "ODE and SDE tie (theory)"))
+    if result.tie[0].size:
+        nearby = int(np.nanargmin(np.abs(np.log(result.tie[0] / 25))))
+        fig.add_trace(draw.on_map(0.7 * result.tie[0][nearby], 1.3 * result.tie[1][nearby], "ODE and reverse SDE tie (theory)"))
     fig.add_trace(draw.on_map(45, 3.2, "noise pays", color="#24292f"))
     fig.add_trace(draw.on_map(6, 40, "noise costs"))
     return fig

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compute.diffusion_samplers import reverse_time_samplers as lab
-from compute.diffusion_samplers.reverse_time_samplers_noise import noise_map
-from compute.diffusion_samplers.reverse_time_samplers_poisson import N_POISSON, poisson_map
+from compute.diffusion_samplers.reverse_time_samplers import noise_map, poisson_map
+from compute.diffusion_samplers.reverse_time_samplers import solvers as lab
+from compute.diffusion_samplers.reverse_time_samplers.poisson import N_POISSON
 from compute.methods import reverse_samplers as rs
 from compute.models import gaussian_mixture as gm
 from compute.models.noise_schedule import EDM

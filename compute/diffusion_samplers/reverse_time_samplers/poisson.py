@@ -97,7 +97,7 @@ def poisson_run(mixture: GaussianMixture, levels: Array, augmented: float, injec
 def _seconds_of_poisson(*, data: str, nfe: int, **_: object) -> float:
     mixture = mixture_of(data, 3.0)
     nodes = [poisson_flow.log_variances(1.0, d, mixture.dimension, 1.0).size for d in AUGMENTED if d <= poisson_flow.GAUSSIAN_ABOVE]
-    each = 6e-5 * len(nodes) + 1.4e-8 * sum(nodes) * mixture.n_components * N_POISSON
+    each = 6e-5 * len(nodes) + 4.5e-9 * sum(nodes) * mixture.n_components * N_POISSON
     return INJECTED.size * nfe * (each + 1e-8 * N_POISSON * mixture.dimension * len(nodes))
 
 

@@ -41,7 +41,8 @@ class NoiseMap(Result):
     best_error: Array  # (n_sigma, n_nfe)
     ode_error: Array  # (n_sigma, n_nfe)
     sde_error: Array  # (n_sigma, n_nfe)
-    tie: tuple[Array, Array]  # evaluations and top levels where ODE and SDE tie, in theory: segments broken by NaN
+    # Evaluations and top levels where ODE and SDE tie, in first-order theory, from 8 on: segments broken by NaN.
+    tie: tuple[Array, Array]
     at_eta: float
     at_error: float
     at_ode: float
@@ -104,7 +105,7 @@ def noise_map(*, separation: Separation = 3.0, sde: Sde = "EDM", nfe: Nfe = 20, 
         everywhere.min(axis=0),
         everywhere[0],
         everywhere[-1],
-        tie_line(schedule, np.geomspace(3, 100, 25), tops, separation, NARROW),
+        tie_line(schedule, np.geomspace(8, 100, 25), tops, separation, NARROW),
         float(ETAS[here.argmin()]),
         float(here.min()),
         float(here[0]),
