@@ -3,6 +3,8 @@
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+import compute  # noqa: F401  before NumPy: it says how many threads BLAS may take
+
 if get_script_run_ctx(suppress_warning=True) is None:
     # ``streamlit run app.py`` reads this once, when the server starts.
     from pages.kit.chart import library_route

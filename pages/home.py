@@ -67,6 +67,8 @@ def text_of(entry: Entry) -> str:
 
 def matches(entry: Entry, words: str) -> bool:
     """Whether every word of a search is found."""
+    if not words:
+        return True
     text = text_of(entry)
     return all(word in text for word in words.lower().split())
 

@@ -100,7 +100,7 @@ def _step(parameter: Number) -> tuple[float, str]:
 
 
 def _seed(state: LabState, name: str, parameter: SeedParameter) -> None:
-    key = state.key(name)
+    key = state.key(f"set-{name}")
     _show(key, state.values[name])
 
     def changed() -> None:
@@ -111,7 +111,7 @@ def _seed(state: LabState, name: str, parameter: SeedParameter) -> None:
 
 
 def _choice(state: LabState, name: str, parameter: Choice) -> None:
-    key = state.key(name)
+    key = state.key(f"set-{name}")
     _show(key, state.values[name])
 
     def changed() -> None:
@@ -131,7 +131,7 @@ def _choice(state: LabState, name: str, parameter: Choice) -> None:
 
 
 def _flag(state: LabState, name: str, parameter: Flag) -> None:
-    key = state.key(name)
+    key = state.key(f"set-{name}")
     _show(key, state.values[name])
 
     def changed() -> None:
@@ -141,7 +141,7 @@ def _flag(state: LabState, name: str, parameter: Flag) -> None:
 
 
 def _dataset(state: LabState, name: str, parameter: Dataset) -> None:
-    key = state.key(name)
+    key = state.key(f"set-{name}")
 
     def changed() -> None:
         upload = st.session_state[key]

@@ -49,7 +49,8 @@ export default function (component) {
       if (returned) lab.send(null)
     }
     document.addEventListener("pointerdown", start, true)
-    document.addEventListener("pointermove", () => lab.pump(), true)
+    // A frame later, when the slider itself has taken the move in.
+    document.addEventListener("pointermove", () => requestAnimationFrame(lab.pump), true)
     document.addEventListener("pointerup", stop, true)
     document.addEventListener("pointercancel", stop, true)
   }
