@@ -42,7 +42,8 @@ def draw_generation(run: Generation) -> go.Figure:
         # Noise level 0 has no place on a log axis: the data stand at half the last level.
         level = np.maximum(run.noise_level, 0.5 * run.noise_level[-2])
         height = np.repeat(level[:, None], run.mode.size, axis=1)
-        jitter = (height * 10 ** np.random.default_rng(0).uniform(-0.06, 0.06, run.mode.size)).astype(np.float32)
+        spread = 0.12 * (0.618034 * np.arange(run.mode.size) % 1) - 0.06
+        jitter = (height * 10**spread).astype(np.float32)
         fig.update_yaxes(range=[np.log10(level[-1]) - 0.15, np.log10(level[0]) + 0.15], row=1, col=1)
     else:
         height = jitter = run.position[:, :, 1]

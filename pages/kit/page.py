@@ -71,9 +71,7 @@ def _presets(state: LabState) -> None:
         for title in state.entry.lab.presets:
             st.button(title, key=state.key(f"preset-{title}"), on_click=state.apply, args=(title,), type="secondary")
         sweep_button(state)
-        st.button(
-            "Reset", key=state.key("reset"), on_click=state.read_url, args=({},), type="tertiary", icon=":material/restart_alt:"
-        )
+        st.button("Reset", key=state.key("reset"), on_click=state.reset, type="tertiary", icon=":material/restart_alt:")
 
 
 def _views(state: LabState) -> None:

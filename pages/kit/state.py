@@ -115,6 +115,12 @@ class LabState:
         }
         self.problems = {}
 
+    def reset(self) -> None:
+        """Every parameter at its default; the view stays."""
+        view = self.view
+        self.read_url({})
+        self.view = view
+
     def _say(self, name: str, sentence: str) -> None:
         self.problems[name] = f"{self.problems[name]} {sentence}" if name in self.problems else sentence
 
