@@ -51,7 +51,7 @@ def tooltip(parameter: Parameter) -> str:
     return f"{parameter.help} Takes {parameter.allowed}.".strip()
 
 
-def _show(key: str, value: Any) -> None:
+def show(key: str, value: Any) -> None:
     """Let a widget show a value, without touching one that shows it already."""
     if st.session_state.get(key) != value:
         st.session_state[key] = value
@@ -73,16 +73,16 @@ def _number(state: LabState, name: str, parameter: Number) -> None:
         if parameter.is_log:
             stops = sorted({*_stops(parameter), value})
             options = list(dict.fromkeys(parameter.format(stop) for stop in stops))
-            _show(slider, parameter.format(value))
+            show(slider, parameter.format(value))
             st.select_slider(label(parameter), options, key=slider, on_change=from_slider, help=tooltip(parameter))
         else:
-            _show(slider, value)
+            show(slider, value)
             step, form = (1, "%d") if parameter.is_integer else _step(parameter)
             low, high = parameter.extremes()
             st.slider(
                 label(parameter), low, high, step=step, format=form, key=slider, on_change=from_slider, help=tooltip(parameter)
             )
-        _show(text, parameter.format(value))
+        show(text, parameter.format(value))
         st.text_input(f"{parameter.label}, typed", key=text, on_change=from_text, label_visibility="collapsed", width=76)
 
 
@@ -101,7 +101,7 @@ def _step(parameter: Number) -> tuple[float, str]:
 
 def _seed(state: LabState, name: str, parameter: SeedParameter) -> None:
     key = state.key(f"set-{name}")
-    _show(key, state.values[name])
+    show(key, state.values[name])
 
     def changed() -> None:
         state.set(name, parameter.clamp(st.session_state[key] or 0))
@@ -112,7 +112,7 @@ def _seed(state: LabState, name: str, parameter: SeedParameter) -> None:
 
 def _choice(state: LabState, name: str, parameter: Choice) -> None:
     key = state.key(f"set-{name}")
-    _show(key, state.values[name])
+    show(key, state.values[name])
 
     def changed() -> None:
         state.set(name, st.session_state[key])
@@ -132,7 +132,7 @@ def _choice(state: LabState, name: str, parameter: Choice) -> None:
 
 def _flag(state: LabState, name: str, parameter: Flag) -> None:
     key = state.key(f"set-{name}")
-    _show(key, state.values[name])
+    show(key, state.values[name])
 
     def changed() -> None:
         state.set(name, st.session_state[key])

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from compute.parameters import Dataset, ParameterError
+from compute.parameters import Dataset, Number, ParameterError, parse_number
 from pages.kit.discovery import Entry
 from pages.kit.lab import View
 
@@ -126,8 +126,6 @@ class LabState:
 
 
 def _clamped(parameter: Any, text: str, present: Any) -> Any:
-    from compute.parameters import Number, parse_number
-
     if not isinstance(parameter, Number):
         return present
     try:

@@ -11,7 +11,7 @@ import streamlit as st
 from compute.parameters import Number, ParameterError, format_number, parse_number
 from compute.sweeps import Sweep, SweepPlan, SweepResult, numeric, start, stored
 from pages.kit.chart import chart
-from pages.kit.controls import label
+from pages.kit.controls import label, show
 from pages.kit.export import CSV_MIME, PARQUET_MIME, html_of, parquet_of, picture_buttons
 from pages.kit.page import STYLE, headline_html
 from pages.kit.run import compute
@@ -86,14 +86,14 @@ def _controls(request: SweepRequest) -> None:
     def metric_changed() -> None:
         _change(metric=st.session_state["sweep-metric"])
 
-    _show("sweep-metric", request.metric)
+    show("sweep-metric", request.metric)
     st.selectbox("headline number", found, key="sweep-metric", on_change=metric_changed)
     if any(name == "seed" for name in experiment.parameters):
 
         def seeds_changed() -> None:
             _change(n_seeds=int(st.session_state["sweep-seeds"] or 1))
 
-        _show("sweep-seeds", request.n_seeds)
+        show("sweep-seeds", request.n_seeds)
         st.number_input("repeats over seeds", 1, MAX_SEEDS, step=1, key="sweep-seeds", on_change=seeds_changed)
 
     def levels_changed() -> None:
@@ -103,7 +103,7 @@ def _controls(request: SweepRequest) -> None:
         except ValueError as error:
             st.session_state["sweep-levels-problem"] = f"{error}; levels are numbers with commas between them."
 
-    _show("sweep-levels", ", ".join(f"{level:g}" for level in request.levels))
+    show("sweep-levels", ", ".join(f"{level:g}" for level in request.levels))
     st.text_input("contour levels", key="sweep-levels", on_change=levels_changed, placeholder="0.5, 1, 2")
     if "sweep-levels-problem" in st.session_state:
         st.warning(st.session_state["sweep-levels-problem"])
@@ -114,11 +114,6 @@ def _controls(request: SweepRequest) -> None:
                 f"- {label(experiment.parameters[name])}: {experiment.parameters[name].format(value)}" for name, value in fixed
             )
         )
-
-
-def _show(key: str, value: Any) -> None:
-    if st.session_state.get(key) != value:
-        st.session_state[key] = value
 
 
 def _metrics(request: SweepRequest) -> list[str]:
@@ -140,7 +135,7 @@ def _axis_controls(request: SweepRequest, which: str, axis: AxisRequest | None) 
         name = st.session_state[key]
         _change(**{which: None if name == NONE else default_axis(experiment, name)})
 
-    _show(key, axis.name if axis else NONE)
+    show(key, axis.name if axis else NONE)
     st.selectbox(
         f"{which} axis",
         names,
@@ -174,11 +169,11 @@ def _axis_controls(request: SweepRequest, which: str, axis: AxisRequest | None) 
 
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         for end in ("low", "high"):
-            _show(f"{key}-{end}", format_number(getattr(axis, end), 6))
+            show(f"{key}-{end}", format_number(getattr(axis, end), 6))
             st.text_input(f"{which} {end}", key=f"{key}-{end}", on_change=range_changed, args=(end,), width=80)
-        _show(f"{key}-spacing", axis.spacing)
+        show(f"{key}-spacing", axis.spacing)
         st.segmented_control(f"{which} spacing", ["linear", "log"], key=f"{key}-spacing", required=True, on_change=shape_changed)
-    _show(f"{key}-n", axis.n)
+    show(f"{key}-n", axis.n)
     st.slider(f"{which} resolution", 2, 128, key=f"{key}-n", on_change=shape_changed)
     if f"{key}-problem" in st.session_state:
         st.warning(st.session_state[f"{key}-problem"])
