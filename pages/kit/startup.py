@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,4 +25,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     for library in LIBRARIES:
         importlib.import_module(library)
+    # What the libraries made lives as long as the server: no collection need look at it again.
+    gc.collect()
+    gc.freeze()
     yield

@@ -26,18 +26,18 @@ def sweeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(10)
 
 
+# A chart is replaced when its page runs again: at any one moment there may be none, or one not yet drawn.
+MAP = """(complete) => {
+  const drawn = document.querySelector(".st-key-sweep-chart .js-plotly-plot")?._fullData
+  const rows = drawn?.find((trace) => trace.type === "heatmap")?.z
+  if (!rows || (complete && !rows.every((row) => row.every(Number.isFinite)))) return null
+  return [...rows].map((row) => [...row])
+}"""
+
+
 def map_of(page: Page, *, complete: bool = True) -> np.ndarray:
     page.wait_for_selector(f".st-key-sweep-chart {CHART} .main-svg", timeout=60_000)
-    if complete:
-        page.wait_for_function(
-            """() => document.querySelector('.st-key-sweep-chart .js-plotly-plot')
-            ._fullData.find(t => t.type === 'heatmap').z.every(row => row.every(Number.isFinite))"""
-        )
-    found = page.evaluate(
-        """() => { const chart = document.querySelector('.st-key-sweep-chart .js-plotly-plot')
-        return [...chart._fullData.find(t => t.type === 'heatmap').z].map(row => [...row]) }"""
-    )
-    return np.array(found, dtype=float)
+    return np.array(page.wait_for_function(MAP, arg=complete, timeout=60_000).json_value(), dtype=float)
 
 
 def test_a_lab_leads_to_its_sweep(page: Page, sweeping: str) -> None:
