@@ -12,6 +12,7 @@ import polars as pl
 import streamlit as st
 
 from compute.parameters import Dataset
+from pages.kit import pins
 from pages.kit.state import LabState, Shown
 from pages.kit.style import themed
 
@@ -86,12 +87,7 @@ def frames(state: LabState) -> pl.DataFrame:
     """The table of what is shown; with pins, theirs below it, told apart by a column."""
     shown = _shown(state)
     table = shown.result.table()
-    pins = state.pins.get(shown.view.title, [])
-    if not pins:
-        return table
-    parts = [table.with_columns(pl.lit("present").alias("pin"))]
-    parts += [pin.result.table().with_columns(pl.lit(f"pin {k + 1}").alias("pin")) for k, pin in enumerate(pins)]
-    return pl.concat(parts, how="diagonal_relaxed")
+    return pins.table(shown.view, table, state.pins) if state.pins else table
 
 
 def csv_table(state: LabState) -> str:

@@ -24,6 +24,7 @@ KINDS = (
     "table",
 )
 STANDINGS = ("own object", "miniature")
+RESERVED = ("view", "pins", "embed")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Lab:
         defaults: dict[str, Any] = {}
         for view in self.views:
             for name, parameter in view.experiment.parameters.items():
+                if name in RESERVED:
+                    raise ValueError(f"{self.title}: a link says {name!r} itself; no parameter can have that name")
                 default = view.experiment.defaults[name]
                 if name in parameters and (parameters[name] != parameter or defaults[name] != default):
                     raise ValueError(f"{self.title}: two views declare {name!r} differently")

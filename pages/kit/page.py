@@ -19,9 +19,10 @@ from pages.kit.export import export_buttons
 from pages.kit.lab import View
 from pages.kit.papers import paper_list
 from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
-from pages.kit.state import MAX_PINS, LabState, Shown, lab_state
+from pages.kit.state import LabState, Shown, lab_state
 from pages.kit.style import themed
 from pages.kit.sweep_button import sweep_button
+from pages.kit.tray import tray
 
 log = logging.getLogger("regimes")
 STYLE = Path(__file__).parents[2] / "assets" / "style.css"
@@ -171,9 +172,7 @@ def _draw(state: LabState, shown: Shown, *, faint: bool = False) -> None:
     view, headline = shown.view, shown.result.headline()
     st.html(headline_html(headline, faint=faint))
     fig = view.figure(shown.result)
-    pins = state.pins.get(view.title, [])
-    if pins:
-        overlay.add_pins(fig, pins, shown.values)
+    overlay.add_pins(fig, state.pins, view)
     if view.click:
         overlay.add_here(fig, *(shown.values[name] for name in view.click))
     fig.update_layout(uirevision=view.title)
@@ -266,20 +265,4 @@ def _below(state: LabState) -> None:
     chart = state.key(f"chart-{state.entry.lab.views.index(view)}")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=state.key("export")):
         export_buttons(state, chart)
-        if view.kind in overlay.PINNABLE:
-            pins = state.pins.get(view.title, [])
-            full = len(pins) >= MAX_PINS
-            st.button(
-                "Pin this curve", icon=":material/push_pin:", key=state.key("pin"), on_click=_pin, args=(state,), disabled=full
-            )
-            if pins:
-                st.button("Clear pins", key=state.key("unpin"), on_click=_unpin, args=(state,), type="tertiary")
-
-
-def _unpin(state: LabState) -> None:
-    state.pins.pop(state.view, None)
-
-
-def _pin(state: LabState) -> None:
-    if state.shown:
-        state.pins.setdefault(state.shown.view.title, []).append(state.shown)
+    tray(state)

@@ -9,15 +9,15 @@ from typing import Any
 import streamlit as st
 
 from compute.parameters import Dataset, Number, ParameterError, parse_number
+from pages.kit import pins
 from pages.kit.discovery import Entry
 from pages.kit.lab import View
-
-MAX_PINS = 4
+from pages.kit.pins import MAX_PINS, Pin, shortened
 
 
 @dataclass
 class Shown:
-    """What the figure on the page shows: what export takes and what a pin keeps."""
+    """What the figure on the page shows: what export takes."""
 
     view: View
     values: dict[str, Any]
@@ -39,7 +39,7 @@ class LabState:
     problems: dict[str, str] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     shown: Shown | None = None
-    pins: dict[str, list[Shown]] = field(default_factory=dict)
+    pins: list[Pin] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
     row_problems: dict[str, list[str]] = field(default_factory=dict)
     released: int = 0  # the last drag that was let go
@@ -56,13 +56,11 @@ class LabState:
         return {name: self.values[name] for name in self.current_view().experiment.parameters}
 
     def query(self) -> dict[str, str]:
-        """What the URL says: the view and every parameter that is not at its default."""
+        """What the URL says: the view, every parameter that is not at its default, and the pins."""
         lab = self.entry.lab
         query = {} if self.view == lab.views[0].title else {"view": slug(self.view)}
-        for name, parameter in lab.parameters.items():
-            if self.values[name] is not None and not isinstance(parameter, Dataset) and self.values[name] != lab.defaults[name]:
-                query[name] = parameter.format(self.values[name])
-        return query
+        query |= {name: lab.parameters[name].format(self.values[name]) for name in pins.changed(lab, self.values)}
+        return query | ({"pins": pins.written(lab, self.pins)} if self.pins else {})
 
     def write_url(self) -> None:
         """Let the URL say what the page shows."""
@@ -74,16 +72,20 @@ class LabState:
         """Take every parameter from a permalink; what is not allowed is said and replaced by the nearest that is."""
         lab = self.entry.lab
         self.values = {name: value for name, value in lab.defaults.items()}
-        self.view, self.problems = lab.views[0].title, {}
+        self.view, self.problems, self.pins = lab.views[0].title, {}, []
         for name, text in query.items():
-            if name == "view":
+            if name == "pins":
+                self.pins, problems = pins.read(lab, text)
+                for sentence in problems:
+                    self._say("", sentence)
+            elif name == "view":
                 by_slug = {slug(view.title): view.title for view in lab.views}
                 if text in by_slug:
                     self.view = by_slug[text]
                 else:
                     self._say("", f"The link names a view that is not here; the views are {', '.join(by_slug)}.")
             elif name not in lab.parameters or isinstance(lab.parameters[name], Dataset):
-                self._say("", f"The link sets “{_short(name)}”, which is not a parameter of this lab.")
+                self._say("", f"The link sets “{shortened(name, 60)}”, which is not a parameter of this lab.")
             else:
                 self.set_text(name, text)
 
@@ -96,7 +98,7 @@ class LabState:
         except ParameterError as error:
             used = _clamped(parameter, text, self.values[name])
             self.values[name] = used
-            self.problems[name] = f"{error.name} {_short(error.reason, 200)} Using {parameter.format(used)}."
+            self.problems[name] = f"{error.name} {shortened(error.reason, 200)} Using {parameter.format(used)}."
 
     def set(self, name: str, value: Any) -> None:
         """Set a parameter to an allowed value."""
@@ -116,10 +118,27 @@ class LabState:
         self.problems = {}
 
     def reset(self) -> None:
-        """Every parameter at its default; the view stays."""
-        view = self.view
-        self.read_url({})
-        self.view = view
+        """Every parameter at its default; the view and the pins stay."""
+        self.values, self.problems = dict(self.entry.lab.defaults), {}
+
+    def pin(self) -> None:
+        """Keep what is shown."""
+        if self.shown and len(self.pins) < MAX_PINS:
+            values = self.values | self.shown.values
+            name = pins.unique(pins.describe(self.entry.lab, values), self.pins)
+            self.pins.append(Pin(name, values, {self.shown.view.title: self.shown.result}))
+
+    def unpin(self, pin: Pin) -> None:
+        """Forget a pin."""
+        self.pins = [other for other in self.pins if other is not pin]
+
+    def rename(self, pin: Pin, name: str) -> None:
+        """Give a pin another name."""
+        pin.name = pins.unique(name, [other for other in self.pins if other is not pin])
+
+    def go_to(self, pin: Pin) -> None:
+        """Set every parameter as it was when the pin was made."""
+        self.values, self.problems = dict(pin.values), {}
 
     def _say(self, name: str, sentence: str) -> None:
         self.problems[name] = f"{self.problems[name]} {sentence}" if name in self.problems else sentence
@@ -132,10 +151,6 @@ def _clamped(parameter: Any, text: str, present: Any) -> Any:
         return parameter.clamp(parse_number(text))
     except (ValueError, OverflowError):
         return present
-
-
-def _short(text: str, longest: int = 60) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def slug(title: str) -> str:

@@ -229,19 +229,42 @@ def test_snippet_computes_the_same_numbers(page: Page, app: str, tmp_path: Path)
     assert drawn == pytest.approx(table["simulation"].drop_nulls().to_list(), rel=1e-12)
 
 
-def test_pins_stay_while_parameters_move(page: Page, app: str) -> None:
+PINNED = f"() => document.querySelector('{CHART}')._fullData.filter(t => t.name.startsWith('pinned')).map(t => [...t.y])"
+
+
+def test_pins_are_named_linked_exported_and_removed(browser: Browser, page: Page, app: str, tmp_path: Path) -> None:
     open_lab(page, app, f"{LAB}?view=kl-gap")
     first = chart_of(page, "exact at this d")
-    page.get_by_role("button", name="Pin this curve").click()
+    page.get_by_role("button", name="Pin this state").click()
     page.wait_for_function(f"() => document.querySelector('{CHART}')._fullData.some(t => t.name.startsWith('pinned'))")
     drag(page, "load", 40)
     page.wait_for_url(re.compile("load="))
     settle(page)
-    pinned = page.evaluate(
-        f"() => document.querySelector('{CHART}')._fullData.filter(t => t.name.startsWith('pinned')).map(t => [...t.y])"
-    )
-    assert any(curve == pytest.approx(first) for curve in pinned)
+    assert any(curve == pytest.approx(first) for curve in page.evaluate(PINNED))
     assert chart_of(page, "exact at this d") != pytest.approx(first)
+
+    page.get_by_role("button", name="defaults").click()
+    page.get_by_label("Name").fill("where I began | & 100%")
+    page.get_by_label("Name").press("Enter")
+    expect(page.get_by_role("button", name="where I began | & 100%")).to_be_visible()
+    page.wait_for_url(re.compile("pins="))
+    settle(page)
+    page.keyboard.press("Escape")
+
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    caught.value.save_as(tmp_path / "pins.csv")
+    assert set(pl.read_csv(tmp_path / "pins.csv")["pin"]) == {"present", "where I began | & 100%"}
+
+    other = browser.new_context()
+    again = other.new_page()
+    open_lab(again, page.url, "")
+    again.wait_for_function(f"() => document.querySelector('{CHART}')._fullData.some(t => t.name.startsWith('pinned'))")
+    assert any(curve == pytest.approx(first) for curve in again.evaluate(PINNED))
+    again.get_by_role("button", name="where I began | & 100%").click()
+    again.get_by_role("button", name="Remove").click()
+    again.wait_for_function(f"() => !document.querySelector('{CHART}')._fullData.some(t => t.name.startsWith('pinned'))")
+    other.close()
 
 
 def test_a_long_view_runs_shows_progress_and_stops(page: Page, app: str) -> None:

@@ -159,3 +159,19 @@ def test_snippet_names_only_what_differs() -> None:
     code = snippet(Shown(view, values, SimpleNamespace()))
     assert "load=0.3" in code and "bandwidth=" not in code and "streamlit" not in code
     compile(code, "snippet", "exec")
+
+
+def test_pins_survive_a_link_and_bad_ones_get_a_sentence() -> None:
+    from pages.kit import pins
+
+    lab = next(e for e in entries() if e.name == "kernel_density_large_dimension").lab
+    made = [
+        pins.Pin("a | b & c=100%", dict(lab.defaults) | {"load": 0.3}),
+        pins.Pin("defaults", dict(lab.defaults)),
+    ]
+    found, problems = pins.read(lab, pins.written(lab, made))
+    assert [(pin.name, pin.values) for pin in found] == [(pin.name, pin.values) for pin in made] and not problems
+    found, problems = pins.read(lab, "name=x&load=99|name=y&nothing=1|name=z&load=nan|name=good&load=0.4|%00|||||")
+    assert found[0].name == "good" and found[0].values["load"] == 0.4 and len(found) <= pins.MAX_PINS
+    assert all(any(f"“{name}”" in sentence for sentence in problems) for name in "xyz")
+    assert pins.unique("present", made) == "present (2)"
