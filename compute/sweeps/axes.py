@@ -34,6 +34,11 @@ class Axis:
     values: tuple[Any, ...]
     is_log: bool = field(default=False, compare=False)
 
+    def text(self, k: int) -> str:
+        """One of its values as people write it."""
+        value = self.values[k]
+        return str(value) if isinstance(value, (str, bool)) else format_number(value)
+
     @classmethod
     def over(
         cls,

@@ -85,8 +85,7 @@ class SweepResult(Result):
 
     def _where(self, row: int, column: int) -> str:
         places = [(self.x, column)] + ([] if self.y is None else [(self.y, row)])
-        parameters = self.plan.experiment.parameters
-        return ", ".join(f"{axis.name} = {parameters[axis.name].format(axis.values[k])}" for axis, k in places)
+        return ", ".join(f"{axis.name} = {axis.text(k)}" for axis, k in places)
 
 
 def read(plan: SweepPlan, store: Store, metric: str) -> SweepResult:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from compute.parameters import format_number
 from compute.sweeps import Axis, SweepResult
 from pages.kit import draw
 from pages.kit.overlay import add_here
 from pages.kit.style import BLUE
+
+LOG_RATIO = 1e3
 
 
 def axis_title(result: SweepResult, axis: Axis) -> str:
@@ -32,29 +33,42 @@ def sweep_map(result: SweepResult, levels: Sequence[float], at: dict[str, Any], 
     for (row, column), reason in result.reasons.items():
         words[row, column] = reason
     title = f"spread of {result.metric} over seeds" if spread else result.metric
-    hover = f"{x.name} %{{x}}<br>{y.name} %{{y}}<br>{result.metric} %{{z:.5g}}<br>%{{text}}<extra></extra>"
+    hover = f"{x.name} %{{x}}<br>{y.name} %{{y}}<br>{title} %{{customdata:.5g}}<br>%{{text}}<extra></extra>"
     xs, ys = _places(x), _places(y)
+    is_log = spans_decades(values)
+    shown = np.log10(values) if is_log else values
     # A gap must answer to the pointer: that is where its reason is said.
-    fig.add_trace(draw.heatmap(xs, ys, values, title, text=words, hovertemplate=hover, hoverongaps=True))
+    fig.add_trace(draw.heatmap(xs, ys, shown, title, text=words, customdata=values, hovertemplate=hover, hoverongaps=True))
+    if is_log:
+        decades = np.arange(np.floor(np.nanmin(shown)), np.ceil(np.nanmax(shown)) + 1)
+        ticks = decades[:: int(np.ceil(decades.size / 8))]
+        fig.data[0].colorbar.update(tickvals=ticks, ticktext=[f"10<sup>{k:.0f}</sup>" for k in ticks])
     if not spread:
         for level in levels:
-            fig.add_trace(_contour(xs, ys, values, level))
+            if level > 0 or not is_log:
+                fig.add_trace(_contour(xs, ys, shown, level, float(np.log10(level)) if is_log else level))
     if x.name in at and y.name in at:
         add_here(fig, at[x.name], at[y.name])
     return fig
 
 
-def _contour(x: Sequence[Any], y: Sequence[Any], z: np.ndarray, level: float) -> go.Contour:
+def spans_decades(values: np.ndarray) -> bool:
+    """Whether a map reads better by its logarithm: all positive, over three decades or more."""
+    has = values[np.isfinite(values)]
+    return has.size > 0 and has.min() > 0 and has.max() >= LOG_RATIO * has.min()
+
+
+def _contour(x: Sequence[Any], y: Sequence[Any], z: np.ndarray, level: float, at: float) -> go.Contour:
     return go.Contour(
         x=x,
         y=y,
         z=z,
         contours={
-            "start": level,
-            "end": level,
+            "start": at,
+            "end": at,
             "size": 1,
             "coloring": "none",
-            "showlabels": True,
+            "showlabels": at == level,  # Plotly writes what it draws: of a logarithm not the level
             "labelfont": {"color": "#ffffff"},
         },
         line={"color": "#ffffff", "width": 2},
@@ -87,12 +101,14 @@ def sweep_slices(result: SweepResult, at: dict[str, Any]) -> go.Figure:
     x, y = result.x, result.y
     assert y is not None
     row, column = _nearest(y, at.get(y.name)), _nearest(x, at.get(x.name))
+    log_y = spans_decades(result.mean)
     fig = draw.panels(
         [(axis_title(result, x), result.metric), (axis_title(result, y), "")],
         log_x=[x.is_log, y.is_log],
+        log_y=[log_y, log_y],
         titles=[
-            f"at {y.name} = {_short(y, row)}",
-            f"at {x.name} = {_short(x, column)}",
+            f"at {y.name} = {y.text(row)}",
+            f"at {x.name} = {x.text(column)}",
         ],
         height=330,
     )
@@ -101,12 +117,17 @@ def sweep_slices(result: SweepResult, at: dict[str, Any]) -> go.Figure:
         ((x, result.mean[row], result.standard_error[row]), (y, result.mean[:, column], result.standard_error[:, column])), start=1
     ):
         _curve(fig, axis, mean, error, result.plan.n_seeds, row=1, col=col)
+        limits = _range(axis)
+        if limits:
+            fig.update_xaxes(range=np.log10(limits) if axis.is_log else limits, row=1, col=col)
+        if not np.isfinite(mean).any():
+            fig.update_yaxes(showticklabels=False, row=1, col=col)
     return fig
 
 
 def sweep_curve(result: SweepResult, at: dict[str, Any]) -> go.Figure:
     """The metric over one parameter, with its band of two standard errors over seeds."""
-    fig = draw.figure(axis_title(result, result.x), result.metric, log_x=result.x.is_log)
+    fig = draw.figure(axis_title(result, result.x), result.metric, log_x=result.x.is_log, x_range=_range(result.x))
     _curve(fig, result.x, result.mean[0], result.standard_error[0], result.plan.n_seeds)
     if result.x.name in at and isinstance(at[result.x.name], (int, float)) and not isinstance(at[result.x.name], bool):
         draw.mark_x(fig, at[result.x.name], "here")
@@ -124,10 +145,6 @@ def _curve(fig: go.Figure, axis: Axis, mean: np.ndarray, error: np.ndarray, n_se
     if not numeric:
         fig.data[-1].mode = "markers"
         fig.data[-1].marker = {"color": BLUE, "size": 10}
-
-
-def _short(axis: Axis, k: int) -> str:
-    return format_number(axis.values[k]) if _is_numeric(axis) else str(axis.values[k])
 
 
 def _nearest(axis: Axis, value: Any) -> int:

@@ -29,7 +29,7 @@ def sweeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 # A chart is replaced when its page runs again: at any one moment there may be none, or one not yet drawn.
 MAP = """(complete) => {
   const drawn = document.querySelector(".st-key-sweep-chart .js-plotly-plot")?._fullData
-  const rows = drawn?.find((trace) => trace.type === "heatmap")?.z
+  const rows = drawn?.find((trace) => trace.type === "heatmap")?.customdata
   if (!rows || (complete && !rows.every((row) => row.every(Number.isFinite)))) return null
   return [...rows].map((row) => [...row])
 }"""
