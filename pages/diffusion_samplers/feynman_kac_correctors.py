@@ -63,9 +63,9 @@ def draw_correction(result: Correction) -> go.Figure:
     columns = (("exact", GRAY, -0.25), ("heuristic", VERMILLION, 0.0), ("corrected ± 2 SE", BLUE, 0.25))
     for (name, color, shift), mass in zip(columns, (result.exact_mass, *_masses(result, last)), strict=True):
         bar = {"mode": "lines", "line": {"color": color, "width": 44 / regions.size}, "name": name}
-        fig.add_trace(_stems(regions + shift, np.zeros(regions.size), mass).update(bar), row=1, col=3)
+        fig.add_trace(go.Scatter(_stems(regions + shift, np.zeros(regions.size), mass) | bar), row=1, col=3)
     error = {"mode": "lines", "line": {"color": "#555555", "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
-    fig.add_trace(_mass_error(result, regions + 0.25, last).update(error), row=1, col=3)
+    fig.add_trace(go.Scatter(_mass_error(result, regions + 0.25, last) | error), row=1, col=3)
     fig.update_xaxes(tickmode="array", tickvals=regions, range=[0.5, regions.size + 0.5], row=1, col=3)
     fig.update_yaxes(range=[0, 1.05], row=1, col=3)
     moving = [0, 1, len(fig.data) - 3, len(fig.data) - 2, len(fig.data) - 1]
@@ -75,7 +75,7 @@ def draw_correction(result: Correction) -> go.Figure:
         zero = np.zeros(regions.size)
         frames.append(
             [
-                *[go.Scatter(x=cloud[k, :, 0], y=cloud[k, :, 1]) for cloud, _ in clouds],
+                *[{"x": cloud[k, :, 0], "y": cloud[k, :, 1]} for cloud, _ in clouds],
                 _stems(regions, zero, heuristic),
                 _stems(regions + 0.25, zero, corrected),
                 _mass_error(result, regions + 0.25, k),
@@ -89,15 +89,15 @@ def _masses(result: Correction, k: int) -> tuple[np.ndarray, np.ndarray]:
     return result.heuristic_path[k], result.corrected_path[k]
 
 
-def _mass_error(result: Correction, x: np.ndarray, k: int) -> go.Scatter:
+def _mass_error(result: Correction, x: np.ndarray, k: int) -> dict[str, np.ndarray]:
     mass, error = result.corrected_path[k], result.corrected_path_error[k]
     return _stems(x, np.maximum(mass - 2 * error, 0), mass + 2 * error)
 
 
-def _stems(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> go.Scatter:
+def _stems(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
     """Upright segments as one scatter trace: bars and error bars do not follow a movie."""
     gap = np.full(x.size, np.nan)
-    return go.Scatter(x=np.repeat(x, 3), y=np.stack([low, high, gap], axis=1).ravel())
+    return {"x": np.repeat(x, 3), "y": np.stack([low, high, gap], axis=1).ravel()}
 
 
 def draw_weights(result: Weights) -> go.Figure:
@@ -250,10 +250,10 @@ def draw_union_map(result: UnionMap) -> go.Figure:
         at = int(np.argmin(np.abs(result.path_level - max(sigma, 0.03))))
         frames.append(
             [
-                go.Scatter(marker={"color": result.owner[k].ravel()}),
-                go.Scatter(x=result.border[k][0].astype(np.float32), y=result.border[k][1].astype(np.float32)),
-                go.Scatter(x=[result.path_level[at]], y=[result.attribution[at].max()]),
-                *[go.Scatter(x=cloud[k, :, 0], y=cloud[k, :, 1]) for cloud in (result.constant, result.cloud)],
+                {"marker": {"color": result.owner[k].ravel()}},
+                {"x": result.border[k][0].astype(np.float32), "y": result.border[k][1].astype(np.float32)},
+                {"x": [result.path_level[at]], "y": [result.attribution[at].max()]},
+                *[{"x": cloud[k, :, 0], "y": cloud[k, :, 1]} for cloud in (result.constant, result.cloud)],
             ]
         )
     fig.update_layout(legend={"itemsizing": "constant"})

@@ -18,7 +18,7 @@ from pages.kit.discovery import Entry
 from pages.kit.export import export_buttons
 from pages.kit.lab import View
 from pages.kit.papers import paper_list
-from pages.kit.run import DRAG_SECONDS, LIVE_SECONDS, Job, announcing_compilation, compute
+from pages.kit.run import DRAG_SECONDS, Job, announcing_compilation, compute, is_live
 from pages.kit.state import LabState, Shown, lab_state
 from pages.kit.style import themed
 from pages.kit.sweep_button import sweep_button
@@ -57,7 +57,7 @@ def _panel(state: LabState) -> None:
         announcement = st.empty()
         values = state.view_values()
         error = None
-        if view.experiment.seconds(values) <= LIVE_SECONDS:
+        if is_live(view.experiment, values):
             error = _prepare(state, announcement)
     with left:
         _controls(state, error)
@@ -139,7 +139,7 @@ def _figure(state: LabState) -> None:
     values = state.view_values()
     if drag and drag.name in values:
         values[drag.name] = drag.value
-    if view.experiment.seconds(values) > LIVE_SECONDS:
+    if not is_live(view.experiment, values):
         live.watch(state, enabled=False)
         _long(state, values)
         return

@@ -12,7 +12,7 @@ import polars as pl
 
 from compute.parameters import Dataset, Parameter
 from pages.kit.lab import Lab, View
-from pages.kit.run import LIVE_SECONDS, compute
+from pages.kit.run import compute, is_live
 
 MAX_PINS = 4
 LONGEST_NAME = 40
@@ -34,7 +34,7 @@ class Pin:
 
     def result(self, view: View) -> Any:
         """What a view computes there; ``None`` where that takes a run, or is not possible."""
-        if view.title not in self.results and view.experiment.seconds(self.of(view)) <= LIVE_SECONDS:
+        if view.title not in self.results and is_live(view.experiment, self.of(view)):
             try:
                 self.results[view.title] = compute(view.experiment, self.of(view))[0]
             except Exception:  # the tray says that it is not drawn; the present figure must not suffer

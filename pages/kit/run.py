@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,8 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx
 from compute.experiment import Experiment
 from compute.parameters import ParameterError
 
-LIVE_SECONDS = 2.0  # beyond this estimate a view waits for its Run button
+LIVE_SECONDS = 2.0  # beyond this estimate a view waits for its Run button…
+DEFAULT_SECONDS = 0.3  # … and beyond this one at its defaults a view always does: it would never feel live
 DRAG_SECONDS = 0.25  # beyond this measured time a figure waits for a slider's release
 
 
@@ -31,6 +32,11 @@ def cached(lab: str, name: str, values: dict[str, Any], _experiment: Experiment[
     seconds = time.perf_counter() - start if (lab, name) in _warm else 0.0
     _warm.add((lab, name))
     return result, seconds
+
+
+def is_live(experiment: Experiment[Any], values: Mapping[str, Any]) -> bool:
+    """Whether a page computes this as soon as it is asked for, and not behind a Run button."""
+    return experiment.seconds(values) <= LIVE_SECONDS and experiment.seconds({}) <= DEFAULT_SECONDS
 
 
 def compute(experiment: Experiment[Any], values: dict[str, Any]) -> tuple[Any, float]:

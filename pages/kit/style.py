@@ -92,7 +92,7 @@ def themed(figure: go.Figure, theme: str) -> go.Figure:
     figure.update_layout(template=TEMPLATES[theme])
     _settle_log_axes(figure)
     if theme == "dark":
-        for trace in (*figure.data, *(t for frame in figure.frames for t in frame.data)):
+        for trace in figure.data:
             _lighten(trace)
     return figure
 

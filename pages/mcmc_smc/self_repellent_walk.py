@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -40,7 +42,7 @@ def _alpha_axis(fig: go.Figure, factor: float, **where: int) -> None:
     )
 
 
-def _moving(result: Walk, walker: Walker, frame: int, size: float) -> list[go.Scatter]:
+def _moving(result: Walk, walker: Walker, frame: int, size: float) -> list[dict[str, Any]]:
     """What changes of one network: nodes, chances of the next step, trail, token."""
     # Plotly moves marker sizes only of frames that give positions too.
     x, y = result.graph.position.T.astype(np.float32)
@@ -49,10 +51,10 @@ def _moving(result: Walk, walker: Walker, frame: int, size: float) -> list[go.Sc
     reach = size * np.sqrt(result.stationary[near] * x.size) + 30 * np.sqrt(chance[near])
     trail, token = walker.trail[frame], walker.token[frame]
     return [
-        go.Scatter(x=x[near], y=y[near], marker={"size": reach.astype(np.float32)}),
-        go.Scatter(x=x[trail], y=y[trail]),
-        go.Scatter(x=x, y=y, marker={"color": np.clip(walker.excess[frame], -1, 2).astype(np.float32)}),
-        go.Scatter(x=[x[token]], y=[y[token]]),
+        {"x": x[near], "y": y[near], "marker": {"size": reach.astype(np.float32)}},
+        {"x": x[trail], "y": y[trail]},
+        {"x": x, "y": y, "marker": {"color": np.clip(walker.excess[frame], -1, 2).astype(np.float32)}},
+        {"x": [x[token]], "y": [y[token]]},
     ]
 
 
@@ -84,7 +86,7 @@ def draw_walk(result: Walk) -> go.Figure:
             row=1,
             col=col,
         )
-        rings, trail, nodes, token = _moving(result, walker, last, size)
+        rings, trail, nodes, token = (go.Scatter(changed) for changed in _moving(result, walker, last, size))
         rings.update(mode="markers", name="chance of the next step", showlegend=col == 1, hoverinfo="skip")
         rings.marker.update(color=ORANGE, opacity=1, line={"width": 0})
         trail.update(mode="lines", name="last steps", line={"color": GREEN, "width": 2.5}, showlegend=col == 1, hoverinfo="skip")
@@ -123,7 +125,7 @@ def draw_walk(result: Walk) -> go.Figure:
     frames = []
     for k, step in enumerate(result.frames):
         changed = [trace for walker, _ in walkers for trace in _moving(result, walker, k, size)]
-        frames.append(changed + [go.Scatter(x=[step], y=[d[step - 1]]) for d in distances])
+        frames.append(changed + [{"x": [step], "y": [d[step - 1]]} for d in distances])
     return draw.movie(fig, frames, [f"{s:,}" for s in result.frames], traces=moving, prefix="step ", milliseconds=180)
 
 

@@ -7,11 +7,11 @@ from playwright.sync_api import Page
 
 from pages.kit.discovery import Entry, entries
 from pages.kit.lab import View
-from pages.kit.run import LIVE_SECONDS
+from pages.kit.run import is_live
 from pages.kit.state import slug
 from tests.browser.test_app import CHART, settle
 
-ALL = [(e, v) for e in entries() for v in e.lab.views if v.experiment.seconds({}) <= LIVE_SECONDS]
+ALL = [(e, v) for e in entries() for v in e.lab.views if is_live(v.experiment, {})]
 ONE_OF_A_KIND = list({view.kind: (entry, view) for entry, view in reversed(ALL)}.values())
 
 

@@ -18,10 +18,10 @@ import pytest
 from compute.parameters import Choice, Number, ParameterError
 from pages.kit.discovery import Entry, entries
 from pages.kit.lab import View
+from pages.kit.run import is_live
 from pages.kit.style import themed
 
 VIEWS = [pytest.param(e, v, id=f"{e.name}-{v.title}") for e in entries() for v in e.lab.views]
-LIVE_SECONDS = 2.0
 # The suite must stay short however many labs there are: beyond so many points, a drawn share of each view's; -m thorough
 # takes all.
 POINTS, FEWEST_POINTS = 2400, 6
@@ -83,7 +83,7 @@ def test_defaults(entry: Entry, view: View) -> None:
 @pytest.mark.parametrize("entry,view", VIEWS)
 def test_corners(entry: Entry, view: View) -> None:
     """At bounds and at random points: a sound result or a sentence; live only where it is quick."""
-    points = [values for values in corners(view) if view.experiment.seconds(values) <= LIVE_SECONDS]
+    points = [values for values in corners(view) if is_live(view.experiment, values)]
     if len(points) > PER_VIEW:
         points = random.Random(f"{entry.path}:{view.title}").sample(points, PER_VIEW)
     hold(view, points)
@@ -112,7 +112,7 @@ def test_every_corner(entry: Entry, view: View) -> None:
 
 @pytest.mark.parametrize("entry,view", VIEWS)
 def test_same_parameters_same_bytes(entry: Entry, view: View) -> None:
-    if view.experiment.seconds({}) > LIVE_SECONDS:
+    if not is_live(view.experiment, {}):
         pytest.skip("behind Run at its defaults")
     first, second = view.experiment().table(), view.experiment().table()
     assert first.equals(second)
@@ -126,7 +126,7 @@ def test_presets(entry: Entry) -> None:
         view = lab.view(preset["view"]) if "view" in preset else lab.views[0]
         values = {k: v for k, v in preset.items() if k in view.experiment.parameters}
         assert {k for k in preset if k != "view"} & set(view.experiment.parameters), f"{title} changes nothing on its view"
-        if view.experiment.seconds(values) <= LIVE_SECONDS:
+        if is_live(view.experiment, values):
             check(view, values)
 
 
