@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from compute.sweeps.cells import Blank, Headline, is_number
 
 MISSING, COMPUTED, BLANK, LOST = range(4)
+KEPT_BYTES = 500_000_000  # of all sweeps on disk
 NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?[kMBGTm]?(?!\w)")
 
 
@@ -113,6 +115,7 @@ class Store:
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
+        prune(path.parent)
 
     @classmethod
     def load(cls, path: Path, cells: int, repeats: int) -> Store:
@@ -126,11 +129,24 @@ class Store:
             return store
         if arrays["state"].shape != (cells, repeats):
             return store
+        with suppress(OSError):
+            os.utime(path)  # it was of use: pruning takes what was not
         store.state, store.which, store.values, store.words = arrays.values()
         store.layouts, store.sentences = [tuple(layout) for layout in text["layouts"]], text["sentences"]
         store._index = {layout: k for k, layout in enumerate(store.layouts)}
         store._index |= {sentence: k for k, sentence in enumerate(store.sentences)}
         return store
+
+
+def prune(folder: Path, keep_bytes: int = KEPT_BYTES) -> None:
+    """Delete the sweeps longest out of use until the others fit."""
+    with suppress(OSError):  # another process may be at it too
+        files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
+        total = 0
+        for k, file in enumerate(files):
+            total += file.stat().st_size
+            if k and total > keep_bytes:
+                file.unlink(missing_ok=True)
 
 
 def file_of(key: str) -> Path:

@@ -12,7 +12,7 @@ from compute.parameters import ParameterError
 from compute.statistical_physics.kernel_density_large_dimension import phase_plane
 from compute.sweeps import Axis, SweepError, SweepPlan, metrics, start, sweep
 from compute.sweeps.plan import coarse_to_fine
-from compute.sweeps.store import Store, file_of, position, without_numbers
+from compute.sweeps.store import Store, file_of, position, prune, without_numbers
 from tests.compute.sweep_models import calls, fresh_folders, holes, noisy, slow, stepwise
 
 pytestmark = pytest.mark.xdist_group("sweeps")  # they share worker processes
@@ -236,6 +236,16 @@ def test_a_file_that_cannot_be_read_is_computed_again_and_a_full_disk_costs_no_r
         assert handle.wait(30)
         time.sleep(0.1)
     assert handle.result().done.all()
+
+
+def test_the_sweeps_longest_out_of_use_make_room(tmp_path):
+    for age, name in enumerate(("newest", "used", "old", "oldest")):
+        (tmp_path / f"{name}.npz").write_bytes(b"0" * 100)
+        os.utime(tmp_path / f"{name}.npz", (1e9 - age, 1e9 - age))
+    prune(tmp_path, keep_bytes=250)
+    assert {file.stem for file in tmp_path.iterdir()} == {"newest", "used"}
+    prune(tmp_path, keep_bytes=10)  # the last one is kept, however large
+    assert {file.stem for file in tmp_path.iterdir()} == {"newest"}
 
 
 def test_a_change_of_any_source_an_experiment_rests_on_changes_the_version(monkeypatch, tmp_path):
