@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ Weights = list[Array]
 
 def _relu(a: Array) -> tuple[Array, Array]:
     on = a > 0
-    return a * on, on
+    return a * on, on.astype(float)
 
 
 def _silu(a: Array) -> tuple[Array, Array]:
