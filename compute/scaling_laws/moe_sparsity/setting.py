@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.shared_parameters import gathered
 from compute.models.sparsity_law import ABNAR, SparsityLaw
 from compute.parameters import LogReal, Real
 
@@ -64,31 +62,9 @@ class Constants:
     active_exponent: ActiveExponent = float(ABNAR.delta)
     interaction_exponent: InteractionExponent = float(ABNAR.gamma)
 
+    def law(self) -> SparsityLaw:
+        """The law of these constants."""
+        return SparsityLaw(*(getattr(self, f.name) for f in fields(self)))
 
-def with_law(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare every constant of the law as a parameter of an experiment, which takes them as one ``law``."""
-    names = [f.name for f in fields(Constants)]
 
-    def gather(values: dict[str, Any]) -> dict[str, Any]:
-        return values | {"law": SparsityLaw(*(values.pop(name) for name in names))}
-
-    if inspect.isgeneratorfunction(function):
-
-        @wraps(function)
-        def spread(**values: Any) -> Any:
-            yield from function(**gather(values))
-    else:
-
-        @wraps(function)
-        def spread(**values: Any) -> Any:
-            return function(**gather(values))
-
-    own = inspect.signature(function)
-    kept = [p for name, p in own.parameters.items() if name != "law"]
-    shared = [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in fields(Constants)
-    ]
-    spread.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
-    declared = {k: v for k, v in function.__annotations__.items() if k != "law"}
-    spread.__annotations__ = {**declared, **get_type_hints(Constants, include_extras=True)}
-    return spread
+with_law = gathered(Constants, "law", Constants.law)
