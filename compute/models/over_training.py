@@ -76,7 +76,8 @@ def error(law: ErrorLaw, level: ArrayLike) -> Array:
 def sizes(compute: ArrayLike, multiplier: ArrayLike) -> tuple[Array, Array]:
     """Parameters sqrt(C/(6M)) and tokens sqrt(CM/6)."""
     compute, multiplier = np.asarray(compute, dtype=float), np.asarray(multiplier, dtype=float)
-    return np.sqrt(compute / (FLOP_PER_PARAMETER_TOKEN * multiplier)), np.sqrt(compute * multiplier / FLOP_PER_PARAMETER_TOKEN)
+    tokens = np.sqrt(compute / FLOP_PER_PARAMETER_TOKEN) * np.sqrt(multiplier)  # the product itself may overflow
+    return np.sqrt(compute / (FLOP_PER_PARAMETER_TOKEN * multiplier)), tokens
 
 
 def as_law(form: OverTraining) -> Law:

@@ -90,7 +90,7 @@ def draw_curves(curves: LawCurves) -> go.Figure:
             fig.add_trace(
                 draw.points([curves.at_x], [value], "you", COLORS[curves.law], symbol="star", size=15, showlegend=False), **axes
             )
-        fig.update_xaxes(range=np.log10(curves.x[[0, -1]]), **DECADES, **axes)
+        fig.update_xaxes(range=np.log10(curves.x[[0, -1]]), **DECADES | {"dtick": 2 if curves.along == "compute" else 1}, **axes)
         fig.update_yaxes(range=np.log10(limits), **DECADES, **axes)
     return fig
 
@@ -124,6 +124,9 @@ def draw_map(plane: LawMap) -> go.Figure:
         )
     )
     ink = "#24292f" if plane.is_ratio else "#ffffff"
+    if np.isnan(plane.value).any():
+        fig.add_hrect(y0=plane.d[0], y1=plane.d[-1], fillcolor=GRAY, opacity=0.4, line_width=0, layer="below")
+        fig.add_trace(draw.on_map(3.5e10, 3e12, "no rate above<br>N = 1.21e10"))
     step = {"start": -8, "end": 8, "size": 1 if plane.is_ratio else 0.5}
     fig.add_trace(
         go.Contour(
@@ -371,8 +374,8 @@ LAB = Lab(
             "scaling curve",
             law_curves,
             draw_curves,
-            "One line a law, the thick one yours, its band an error of δ in each exponent. Gray is where the Step law was fitted: the laws "
-            "agree within a factor of two or so there and part beyond.",
+            "One line a law, the thick one yours, its band an error of δ in each exponent. Gray is where the Step law was fitted: even there "
+            "rates differ by factors of two to four and batches by up to ten, and beyond it the slopes part.",
             controls=("law", "along", "parameters", "tokens", "exponent_error"),
         ),
         View(

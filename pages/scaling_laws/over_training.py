@@ -121,8 +121,8 @@ def draw_error_map(result: ErrorMap) -> go.Figure:
     )
     with np.errstate(invalid="ignore"):
         z = np.log10(result.simulated)
-    ticks = {"tickvals": [-4, -3, -2, -1], "ticktext": ["0.01%", "0.1%", "1%", "10%"]}
-    heat = draw.heatmap(result.cutoff, result.compute, z, "median error of the predicted loss, simulated", zmin=-4, zmax=-1)
+    ticks = {"tickvals": [-3, -2.5, -2, -1.5, -1], "ticktext": ["0.1%", "0.3%", "1%", "3%", "10%"]}
+    heat = draw.heatmap(result.cutoff, result.compute, z, "median error of the predicted loss, simulated", zmin=-3.3, zmax=-1)
     heat.colorbar.update(ticks)
     heat.hovertemplate = "largest run %{x:.2g}<br>predicted %{y:.2g}<br>log₁₀ error %{z:.2f}<extra></extra>"
     fig.add_trace(heat)
@@ -136,6 +136,7 @@ def draw_error_map(result: ErrorMap) -> go.Figure:
             showscale=False,
             hoverinfo="skip",
             name="linear theory",
+            showlegend=False,
         )
     )
     # Each line's level stands on it, in the column where it has room, above the diagonal.
@@ -180,8 +181,8 @@ def draw_lifetime(result: Lifetime) -> go.Figure:
     here = draw.points([result.plan[1]], [result.plan_cost], "the run (C, M)", VERMILLION, symbol="circle", size=11)
     fig.add_trace(here)
     draw.mark_x(fig, 20, "M = 20")
-    low = float(np.log10(result.best_cost[0]))
-    fig.update_yaxes(range=[np.floor(2 * low - 0.2) / 2, np.floor(2 * low) / 2 + 3.5], **DECADES)
+    low, mine = np.log10(result.best_cost[[0, -1]])
+    fig.update_yaxes(range=[np.floor(2 * low - 0.2) / 2, max(np.floor(2 * low) / 2 + 3.5, np.ceil(mine) + 0.5)], **DECADES)
     fig.update_xaxes(**DECADES)
     return fig
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from compute.experiment import Result, experiment
+from compute.methods import huber_theory
 from compute.methods.grids import grid_table
 from compute.models import over_training
 from compute.models.over_training import OverTraining
@@ -95,14 +96,6 @@ class ErrorMap(Result):
         return found
 
 
-def huber_variance(noise: float, delta: float) -> float:
-    """v: variance of a Huber location estimate over that of the mean, for normal noise."""
-    c = delta / noise
-    inside = 2 * norm.cdf(c) - 1
-    square = inside - 2 * c * norm.pdf(c) + 2 * c**2 * norm.sf(c)
-    return float(square / inside**2)
-
-
 def gradient(law: OverTraining, compute: Array, multiplier: Array, free: bool) -> Array:
     """d log L/d(log E, log A, log B, alpha[, beta]), (n, 4 or 5)."""
     n, d = over_training.sizes(compute, multiplier)
@@ -121,10 +114,7 @@ def linear_error(
     jacobian, g = gradient(law, *runs, free), gradient(law, *target, free)
     if law.E == 0:  # whose log is not a parameter of the truth
         jacobian, g = jacobian[:, 1:], g[:, 1:]
-    r = np.linalg.qr(jacobian, mode="r")
-    solved = np.linalg.lstsq(r.T, g.T, rcond=None)[0]
-    variance = huber_variance(noise, HUBER_DELTA) if noise > 0 else 1.0
-    return np.sqrt(variance * np.sum(solved**2, axis=0)) * noise
+    return huber_theory.linear_error(jacobian, g, noise, HUBER_DELTA)
 
 
 def true_parameters(law: OverTraining, free: bool) -> Array:

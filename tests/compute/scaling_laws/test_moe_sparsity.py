@@ -74,11 +74,11 @@ def test_bootstrap_intervals_cover():
     """At fixed compute the 80% interval of x* holds the truth in about 80% of studies."""
     truth = sl.best_share(ABNAR, 1e10, 1e21, smallest_share=0.02)[0]
     hits = []
-    for seed in range(30):
-        text = refit(seed=seed, n_bootstrap=60, n_runs=120)
+    for seed in range(25):
+        text = refit(seed=seed, n_bootstrap=40, n_runs=80)
         _, low, high = text.at["fixed compute"]
         hits.append(low <= truth <= high)
-    assert abs(np.mean(hits) - 0.8) < 4 * np.sqrt(0.16 / 30)
+    assert abs(np.mean(hits) - 0.8) < 4 * np.sqrt(0.16 / 25)
 
 
 def test_noise_widens_the_band():

@@ -3,14 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
-from scipy.integrate import quad
 from scipy.optimize import curve_fit
-from scipy.stats import norm
 
 from compute.models import over_training as ot
 from compute.parameters import ParameterError, read_table
 from compute.scaling_laws.over_training import downstream_error, extrapolate_loss, lifetime_cost, prediction_error
-from compute.scaling_laws.over_training.accuracy import gradient, huber_variance, linear_error, true_parameters
+from compute.scaling_laws.over_training.accuracy import gradient, linear_error, true_parameters
 from compute.scaling_laws.over_training.study import (
     RUNS,
     TEMPLATE,
@@ -59,15 +57,6 @@ def test_start_at_the_truth_finds_the_same_minimum_as_many_starts():
         runs = draw_runs(LAW, ERRORS, *plan(2.5e19, 4, "grid"), 0.003, 0.0, np.random.default_rng(s))
         one, many = fit_loss(runs, False, true_parameters(LAW, False)), fit_loss(runs, False)
         assert one.objective <= many.objective * (1 + 1e-6)
-
-
-def test_huber_variance():
-    for delta, sigma in ((1e-3, 3e-3), (1e-3, 1e-3), (2.0, 1.0)):
-        c = delta / sigma
-        square = quad(lambda r, c=c: min(abs(r), c) ** 2 * norm.pdf(r), -12, 12, points=(-c, c))[0]
-        assert huber_variance(sigma, delta) == pytest.approx(square / (norm.cdf(c) - norm.cdf(-c)) ** 2, rel=1e-6)
-    assert huber_variance(1.0, 1e-3) == pytest.approx(np.pi / 2, rel=2e-3)
-    assert huber_variance(1e-3, 1.0) == pytest.approx(1.0)
 
 
 def test_gradient_against_differences():
