@@ -170,8 +170,17 @@ def mark_x(fig: go.Figure, x: float, text: str, *, col: int = 1, row: int = 1) -
     axes = _axes(row, col)
     fig.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, xref=axes["x"], yref=f"{axes['y']} domain", line=_MARK)
     place = _on_axis(fig, axes["x"], x)
+    ends = fig.layout[f"xaxis{axes['x'][1:]}"].range
+    is_late = ends is not None and (place - ends[0]) / (ends[1] - ends[0]) > 0.85
     fig.add_annotation(
-        x=place, y=1, xref=axes["x"], yref=f"{axes['y']} domain", text=text, xanchor="left", yanchor="top", **_MARK_TEXT
+        x=place,
+        y=1,
+        xref=axes["x"],
+        yref=f"{axes['y']} domain",
+        text=text,
+        xanchor="right" if is_late else "left",  # near the end of the axis words would be cut off
+        yanchor="top",
+        **_MARK_TEXT,
     )
 
 
