@@ -210,8 +210,8 @@ theory: parameters with covariance $v\,\sigma^2(J^{\top}J)^{-1}$, $v$ the varian
 exponent is so poorly told that the law is no longer linear in it.
 
 **What is whose.** The three laws are the *paper's fits*, as printed (rounded), to runs of up to $2\times10^{19}$ FLOP; the dots are drawn from them with noise: a
-planted study, not its checkpoints. With five runs (four sizes at $M=20$ and one at $M=320$) the paper reports 0.7% error on the loss of the larger of two runs, and 3.6% and
-0.05% on downstream errors; those runs are not here. The printed constants put $M^*$ at 3.4 (C4), 7.4 (RedPajama) and 5.8 (RefinedWeb), far below the 20 that the
+planted study, not its checkpoints. With five runs (four sizes at $M=20$ and one at $M=320$) the paper reports relative errors of 0.7% on loss, and of
+3.6% and 0.05% on the average downstream error of its two large runs; those runs are not here. The printed constants put $M^*$ at 3.4 (C4), 7.4 (RedPajama) and 5.8 (RefinedWeb), far below the 20 that the
 study calls Chinchilla-optimal: only one of the five runs is off $M=20$, and equal exponents are an assumption. Take $M^*$ as what the fit says, not as advice.
 Losses below $M\approx5$ or far beyond $M=640$ were not seen by it.
 """

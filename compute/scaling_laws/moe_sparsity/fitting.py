@@ -174,7 +174,7 @@ def fit(variables: Array, loss: Array, *, start: SparsityLaw = ABNAR) -> Any:
 
 def _seconds(n_runs: int, n_bootstrap: int, runs: pl.DataFrame | None, **_: Any) -> float:
     rows = n_runs if runs is None else runs.height
-    return 0.02 + 1e-5 * rows * (n_bootstrap + 5)
+    return 0.02 + 1.5e-5 * rows * (n_bootstrap + 5)
 
 
 @experiment(seconds=_seconds)
@@ -184,7 +184,7 @@ def refit(
     n_runs: RunCount = 150,
     noise_sigma: Noise = 2e-3,
     compute_decades: Decades = 2.0,
-    n_bootstrap: Refits = 50,
+    n_bootstrap: Refits = 40,
     total_parameters: TotalParameters = 1e10,
     compute: Compute = 1e21,
     smallest_share: SmallestShare = 0.02,

@@ -104,7 +104,9 @@ def gradient(law: OverTraining, compute: Array, multiplier: Array, free: bool) -
     of_n, of_d = np.exp(part.log_A - part.alpha * np.log(n)), np.exp(part.log_B - part.beta * np.log(d))
     by_n, by_d = -np.log(n) * of_n, -np.log(d) * of_d
     exponents = [by_n, by_d] if free else [by_n + by_d]
-    return np.stack(np.broadcast_arrays(law.E, of_n, of_d, *exponents), axis=-1) / level[..., None]
+    # At E = 0, where log E does not exist, the derivative is in E itself.
+    by_offset = law.E if law.E > 0 else 1.0
+    return np.stack(np.broadcast_arrays(by_offset, of_n, of_d, *exponents), axis=-1) / level[..., None]
 
 
 def linear_error(
@@ -112,8 +114,6 @@ def linear_error(
 ) -> Array:
     """Standard error of the predicted log loss at each target, for small noise."""
     jacobian, g = gradient(law, *runs, free), gradient(law, *target, free)
-    if law.E == 0:  # whose log is not a parameter of the truth
-        jacobian, g = jacobian[:, 1:], g[:, 1:]
     return huber_theory.linear_error(jacobian, g, noise, HUBER_DELTA)
 
 
