@@ -185,7 +185,7 @@ coefficients $i^{-q}$, ridge $10^{-6}$: the eigenframework's curve, exponent $\m
 as $n^{1/q}$ with it.
 
 **What is whose.** The papers' experiments are not reproduced: this is their question on planted curves (*fits*) and on learners small enough to be exact
-(*mechanisms*). 059 reports exponents between 0.07 and 0.35 over four domains, where theory of simple learners has 0.5 to 1. The
+(*mechanisms*). 059 finds exponents well below the 1/2 to 1 of simple learners. The
 linear theory knows no mistuned runs, no plateau ($m<100$) and no bend of the law; at $c=0$ the fit, whose floor cannot be negative, does better than its lines, and at
 large noise and far extrapolation it leaves them.
 """
