@@ -434,5 +434,5 @@ LAB = Lab(
         "Beyond the critical batch": {"law": "minicpm", "tokens": 1e12, "loss_level": 2.7, "view": "Steps against tokens"},
     },
     words=WORDS,
-    papers={"025": "own object", "382": "own object"},
+    papers={"025": "own object"},
 )

@@ -239,5 +239,5 @@ LAB = Lab(
         "Timings that follow memory traffic": {"planted_by": "traffic", "view": "Measured against predicted"},
     },
     words=WORDS,
-    papers={"257": "miniature", "408": "miniature"},
+    papers={"257": "miniature"},
 )
