@@ -77,7 +77,9 @@ def draw_loss_curve(curve: LossCurve) -> go.Figure:
     by_n = curve.swept == "features N"
     axis, other = (FEATURES_AXIS, "T") if by_n else (SAMPLES_AXIS, "N")
     low = min(_down_to(curve.best, curve.fixed), 1e-2)
-    fig = draw.figure(axis, "test loss", log_x=True, log_y=True, x_range=LIMITS, y_range=(low, 10), height=480)
+    fig = draw.figure(
+        axis, "test loss", log_x=True, log_y=True, x_range=LIMITS, y_range=(low, 10 if curve.best.max() < 3 else 100), height=480
+    )
     fig.add_trace(draw.guide(curve.x, curve.law, "all else infinite"))
     fig.add_trace(draw.line(curve.x, curve.fixed, "at the ridge", VERMILLION))
     fig.add_trace(draw.line(curve.x, curve.best, "at the best ridge", BLUE))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import leastsq
 from scipy.special import expit, logit
 
 from compute.parameters import ParameterError
@@ -98,23 +98,24 @@ def fit_sigmoid(x: Array, y: Array) -> Sigmoid:
     level = logit(np.clip(y / max(0.95, float(y.max())), 0.02, 0.98))
     design = np.column_stack([np.ones(len(z)), z])
     start = np.concatenate([[logit(0.9)], np.linalg.lstsq(design, level, rcond=None)[0]])
-    found = least_squares(
+    # With its full output it says nothing where it stops at maxfev: a sigmoid far from its ceiling never settles.
+    found = leastsq(
         lambda p: expit(p[0]) * expit(p[1] + z @ p[2:]) - y,
         start,
-        jac=lambda p: _jacobian(p, z),
-        method="lm",
-        max_nfev=150,
+        Dfun=lambda p: _jacobian(p, z),
+        maxfev=150,
         xtol=1e-9,
         ftol=1e-9,
-        gtol=1e-12,
-    )
-    jacobian = _jacobian(found.x, z)
-    free = max(len(y) - found.x.size, 1)
+        full_output=True,
+    )[0]
+    jacobian = _jacobian(found, z)
+    residual = expit(found[0]) * expit(found[1] + z @ found[2:]) - y
+    free = max(len(y) - found.size, 1)
     normal = jacobian.T @ jacobian
     # A flat direction (a ceiling that no model nears) gets a wide error and not an infinite one.
     floor = max(1e-8 * float(np.trace(normal)), 1e-12)
-    covariance = np.linalg.inv(normal + floor * np.eye(found.x.size)) * (2 * found.cost / free)
-    return Sigmoid(found.x, covariance, mean, whiten)
+    covariance = np.linalg.inv(normal + floor * np.eye(found.size)) * float(residual @ residual) / free
+    return Sigmoid(found, covariance, mean, whiten)
 
 
 def family_regressors(observatory: Observatory, train: NDArray[np.bool_]) -> Array:
@@ -150,8 +151,8 @@ def split(observatory: Observatory, first: Array, cutoff: float) -> tuple[NDArra
     return below & known, ~below & known
 
 
-def foretell(observatory: Observatory, setting: Setting) -> Prediction:
-    """Fit the task on the weak models by each set of regressors.
+def foretell(observatory: Observatory, setting: Setting, *, by_families: bool = True) -> Prediction:
+    """Fit the task on the weak models by each set of regressors; that with a term for each family may be left out.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def foretell(observatory: Observatory, setting: Setting) -> Prediction:
         x = observatory.log_compute[:, None]
         by_compute = fit_sigmoid(x[train], y[train])
         regressors = family_regressors(observatory, train)
-        if train.sum() >= regressors.shape[1] + 2:
+        if by_families and train.sum() >= regressors.shape[1] + 2:
             by_family = fit_sigmoid(regressors[train], y[train]), regressors
     return Prediction(train, test, found, by_capability, by_compute, by_family)
 

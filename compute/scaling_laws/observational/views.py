@@ -342,7 +342,7 @@ class Payoff(Result):
 
 
 @experiment(
-    seconds=lambda n_studies, families, models_per_family, **_: 36 * n_studies * (2e-3 + 8e-6 * families * models_per_family)
+    seconds=lambda n_studies, families, models_per_family, **_: 36 * n_studies * (1.2e-3 + 2e-6 * families * models_per_family)
 )
 def payoff(
     *,
@@ -355,7 +355,7 @@ def payoff(
     ceiling: Ceiling = "clipped",
     cutoff_percentile: Cutoff = 70.0,
     benchmark_noise: ScoreNoise = 0.03,
-    n_studies: Studies = 8,
+    n_studies: Studies = 5,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Payoff]]:
     """Median held-out error by capability over that by compute; the same observatories in every cell."""
@@ -373,12 +373,12 @@ def payoff(
             observatory = simulate(replace(setting, benchmark_noise=float(noise)), np.random.default_rng([seed, r]))
             for j, cutoff in enumerate(CUTOFFS):
                 try:
-                    found = foretell(observatory, replace(setting, cutoff_percentile=float(cutoff)))
+                    found = foretell(observatory, replace(setting, cutoff_percentile=float(cutoff)), by_families=False)
                 except ParameterError as error:
                     if error.name == "components_used":
                         raise
                     continue
-                shown = _errors(replace(found, by_family=None), observatory)
+                shown = _errors(found, observatory)
                 errors[r, j] = shown["held-out error by capability"], shown["by compute"]
         fitted = np.isfinite(errors).all(axis=(0, 2))
         ours[i, fitted], theirs[i, fitted] = np.median(errors[:, fitted], axis=0).T
