@@ -89,7 +89,10 @@ def _describe(options: argparse.Namespace) -> None:
         for name, parameter in experiment.parameters.items():
             default = experiment.defaults[name]
             shown = "none" if default is None else parameter.format(default)
-            print(f"    {name} = {shown}  ({parameter.label}; {parameter.allowed}){' ' + parameter.help if parameter.help else ''}")
+            said = [f"    {name} = {shown}  ({parameter.label}; {parameter.allowed})", parameter.help]
+            if parameter.when:
+                said.append(f"Only where {parameter.when[0]} is {' or '.join(map(str, parameter.when[1]))}.")
+            print(" ".join(filter(None, said)))
 
 
 def _pairs(texts: list[str], flag: str) -> list[tuple[str, str]]:

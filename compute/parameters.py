@@ -74,12 +74,19 @@ class Parameter:
         Unit, if any.
     help : str
         One line for the tooltip and for ``python -m compute describe``.
+    when : (str, tuple), optional
+        Another parameter and the values of it under which this one matters; a page shows its control only there.
     """
 
     label: str
     symbol: str = ""
     unit: str = field(default="", kw_only=True)
     help: str = field(default="", kw_only=True)
+    when: tuple[str, tuple[Any, ...]] | None = field(default=None, kw_only=True)
+
+    def matters(self, values: Mapping[str, Any]) -> bool:
+        """Whether it does anything among these values of all parameters."""
+        return self.when is None or values.get(self.when[0]) in self.when[1]
 
     @property
     def allowed(self) -> str:

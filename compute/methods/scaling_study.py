@@ -26,11 +26,15 @@ REFERENCE_WIDTH = 0.001  # of the interval of a that Hoffmann et al. report
 TRUTHS = (*scaling_form.PUBLISHED, "width_depth", "custom")
 
 Truth = Annotated[str, Choice("known truth", options=TRUTHS, help="The law that synthetic runs are drawn from.")]
-Offset = Annotated[float, Real("custom truth: irreducible loss", "E", low=0.0, high=3.0)]
-ParameterCoefficient = Annotated[float, LogReal("custom truth: parameter coefficient", "A", low=1.0, high=1e6)]
-TokenCoefficient = Annotated[float, LogReal("custom truth: token coefficient", "B", low=1.0, high=1e6)]
-ParameterExponent = Annotated[float, Real("custom truth: parameter exponent", r"\alpha", low=0.1, high=0.8)]
-TokenExponent = Annotated[float, Real("custom truth: token exponent", r"\beta", low=0.1, high=0.8)]
+Offset = Annotated[float, Real("custom truth: irreducible loss", "E", low=0.0, high=3.0, when=("truth", ("custom",)))]
+ParameterCoefficient = Annotated[
+    float, LogReal("custom truth: parameter coefficient", "A", low=1.0, high=1e6, when=("truth", ("custom",)))
+]
+TokenCoefficient = Annotated[float, LogReal("custom truth: token coefficient", "B", low=1.0, high=1e6, when=("truth", ("custom",)))]
+ParameterExponent = Annotated[
+    float, Real("custom truth: parameter exponent", r"\alpha", low=0.1, high=0.8, when=("truth", ("custom",)))
+]
+TokenExponent = Annotated[float, Real("custom truth: token exponent", r"\beta", low=0.1, high=0.8, when=("truth", ("custom",)))]
 RunCount = Annotated[int, LogInteger("runs", "n", low=20, high=2000, help="Runs in the synthetic study, over ten budgets.")]
 Noise = Annotated[float, LogReal("noise of log loss", r"\sigma", low=1e-4, high=5e-2)]
 Decades = Annotated[float, Real("compute range", low=1.0, high=5.0, unit="decades", help="The budgets end at 1e21 FLOP.")]

@@ -103,6 +103,9 @@ class Lab:
                 if name in parameters and (parameters[name] != parameter or defaults[name] != default):
                     raise ValueError(f"{self.title}: two views declare {name!r} differently")
                 parameters[name], defaults[name] = parameter, default
+        for name, parameter in parameters.items():
+            if parameter.when and parameter.when[0] not in parameters:
+                raise ValueError(f"{self.title}: {name!r} waits for {parameter.when[0]!r}, which is no parameter of this lab")
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "defaults", defaults)
         for title, preset in self.presets.items():

@@ -107,12 +107,14 @@ def _prepare(state: LabState, announcement: Any) -> ParameterError | None:
 
 def _controls(state: LabState, error: ParameterError | None) -> None:
     view = state.current_view()
-    names = list(view.experiment.parameters)
+    parameters = view.experiment.parameters
+    names = [name for name, parameter in parameters.items() if parameter.matters(state.values) or name in state.problems]
     first = list(view.controls) if view.controls else names[:FIRST_CONTROLS]
     if "" in state.problems:
         st.warning(state.problems[""], icon=":material/link_off:")
     for name in first:
-        _control(state, name, error)
+        if name in names:
+            _control(state, name, error)
     folded = [name for name in names if name not in first]
     if folded:
         troubled = any(name in state.problems or (error and error.name == name) for name in folded)

@@ -36,13 +36,13 @@ FreeExponents = Annotated[bool, Flag("free exponents", help="Fit one exponent fo
 Refits = Annotated[int, LogInteger("bootstrap refits", low=20, high=2000, help="Fits to runs redrawn from the fit.")]
 ErrorNoise = Annotated[float, Real("noise of downstream error", low=0.0, high=0.03, help="Standard deviation over runs.")]
 
-CustomEta = Annotated[float, Real("custom: exponent", r"\eta", low=0.05, high=0.4)]
-CustomE = Annotated[float, Real("custom: irreducible loss", "E", low=0.0, high=3.0)]
-CustomA = Annotated[float, LogReal("custom: parameter coefficient", "a", low=1.0, high=1e6)]
-CustomB = Annotated[float, LogReal("custom: token coefficient", "b", low=1.0, high=1e6)]
-CustomEps = Annotated[float, Real("custom: error of no skill", r"\varepsilon", low=0.3, high=1.0)]
-CustomK = Annotated[float, LogReal("custom: error coefficient", "k", low=0.1, high=20.0)]
-CustomGamma = Annotated[float, Real("custom: error decay", r"\gamma", low=0.2, high=2.0)]
+CustomEta = Annotated[float, Real("custom: exponent", r"\eta", low=0.05, high=0.4, when=("law", ("custom",)))]
+CustomE = Annotated[float, Real("custom: irreducible loss", "E", low=0.0, high=3.0, when=("law", ("custom",)))]
+CustomA = Annotated[float, LogReal("custom: parameter coefficient", "a", low=1.0, high=1e6, when=("law", ("custom",)))]
+CustomB = Annotated[float, LogReal("custom: token coefficient", "b", low=1.0, high=1e6, when=("law", ("custom",)))]
+CustomEps = Annotated[float, Real("custom: error of no skill", r"\varepsilon", low=0.3, high=1.0, when=("law", ("custom",)))]
+CustomK = Annotated[float, LogReal("custom: error coefficient", "k", low=0.1, high=20.0, when=("law", ("custom",)))]
+CustomGamma = Annotated[float, Real("custom: error decay", r"\gamma", low=0.2, high=2.0, when=("law", ("custom",)))]
 
 TEMPLATE = """N,D,loss,error,dataset
 1.1e7,2.2e8,5.2,0.807,mine

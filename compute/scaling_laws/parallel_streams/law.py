@@ -49,10 +49,10 @@ CORPORA = (*PUBLISHED, "custom")
 Parameters = Annotated[float, LogReal("parameters", "N", low=1e8, high=1e11, help="Without embeddings.")]
 Streams = Annotated[int, LogInteger("parallel streams", "P", low=1, high=64)]
 Corpus = Annotated[str, Choice("corpus", options=CORPORA, help="Published constants, or your own under custom.")]
-Gain = Annotated[float, Real("custom: gain of streams", "k", low=0.0, high=1.0)]
-Exponent = Annotated[float, Real("custom: exponent", r"\alpha", low=0.05, high=0.5)]
-Offset = Annotated[float, Real("custom: irreducible loss", "E", low=0.0, high=3.0)]
-Scale = Annotated[float, LogReal("custom: scale", "A", low=1e4, high=1e10, unit="parameters")]
+Gain = Annotated[float, Real("custom: gain of streams", "k", low=0.0, high=1.0, when=("corpus", ("custom",)))]
+Exponent = Annotated[float, Real("custom: exponent", r"\alpha", low=0.05, high=0.5, when=("corpus", ("custom",)))]
+Offset = Annotated[float, Real("custom: irreducible loss", "E", low=0.0, high=3.0, when=("corpus", ("custom",)))]
+Scale = Annotated[float, LogReal("custom: scale", "A", low=1e4, high=1e10, unit="parameters", when=("corpus", ("custom",)))]
 Correlation = Annotated[float, Real("correlation of residuals", r"\rho", low=0.0, high=1.0)]
 
 

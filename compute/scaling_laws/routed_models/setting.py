@@ -27,14 +27,26 @@ Router = Annotated[
 ]
 Size = Annotated[float, LogReal("dense size", "N", low=1e6, high=1e13, help="Parameters that a token uses.")]
 Experts = Annotated[int, LogInteger("experts", "E", low=1, high=2048)]
-SizeSlope = Annotated[float, Real("custom: slope in size", "a", low=-0.15, high=-0.04)]
-ExpertSlope = Annotated[float, Real("custom: slope in experts", "b", low=-0.25, high=-0.01)]
+SizeSlope = Annotated[float, Real("custom: slope in size", "a", low=-0.15, high=-0.04, when=("router", ("custom",)))]
+ExpertSlope = Annotated[float, Real("custom: slope in experts", "b", low=-0.25, high=-0.01, when=("router", ("custom",)))]
 Interaction = Annotated[
-    float, Real("custom: interaction", "c", low=0.0, high=0.02, help="Above 0: routing helps large models less.")
+    float,
+    Real(
+        "custom: interaction",
+        "c",
+        low=0.0,
+        high=0.02,
+        help="Above 0: routing helps large models less.",
+        when=("router", ("custom",)),
+    ),
 ]
-Level = Annotated[float, Real("custom: level", "d", low=0.8, high=1.5)]
-Start = Annotated[float, Real("custom: saturated experts at E = 1", r"E_{\mathrm{start}}", low=1.0, high=10.0)]
-Top = Annotated[float, LogReal("custom: largest saturated experts", r"E_{\max}", low=50.0, high=2000.0)]
+Level = Annotated[float, Real("custom: level", "d", low=0.8, high=1.5, when=("router", ("custom",)))]
+Start = Annotated[
+    float, Real("custom: saturated experts at E = 1", r"E_{\mathrm{start}}", low=1.0, high=10.0, when=("router", ("custom",)))
+]
+Top = Annotated[
+    float, LogReal("custom: largest saturated experts", r"E_{\max}", low=50.0, high=2000.0, when=("router", ("custom",)))
+]
 
 
 @dataclass(frozen=True)
