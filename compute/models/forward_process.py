@@ -1,6 +1,6 @@
 r"""Scalar linear forward processes in their own time: dx = -f(t) x dt + g(t) dW, by closed forms.
 
-x_t = alpha_t x_0 + sigma_t z. Four families of paper 156 of the catalogue (its section 3.2), with one constant fixed in each:
+x_t = alpha_t x_0 + sigma_t z. Four families of paper 156 of the catalogue, with one constant fixed in each:
 
     VP constant   f = 1/2,       g^2 = 1         alpha^2 = e^{-t},            sigma^2 = 1 - e^{-t}
     VP linear     f = beta/2,    g^2 = beta      beta = 0.1 + t,  B = 0.1 t + t^2/2 in the place of t

@@ -13,7 +13,7 @@ exact. With S^ the sampler, S the same with the exact score, and the start N(0, 
 
 References
 ----------
-Paper 156 of the catalogue: the split, the exponential integrator (its eq. 2.8) and the families.
+Paper 156 of the catalogue: the split, the exponential integrator and the families.
 """
 
 from __future__ import annotations

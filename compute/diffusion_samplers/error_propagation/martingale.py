@@ -10,7 +10,7 @@ the log-likelihood gains, in nats.
 
 References
 ----------
-Paper 289 of the catalogue: martingale (its theorem 1) and calibration (eqs. 13, 14).
+Paper 289 of the catalogue: martingale of data scores, and calibration.
 """
 
 from __future__ import annotations
