@@ -35,7 +35,7 @@ def draw_phase_flow(run: PhaseFlow) -> go.Figure:
     hue = np.array(HUES)[run.mode % len(HUES)]
     start = 0
     for k, color in enumerate(HUES[:3]):
-        chosen = np.flatnonzero(run.mode == k)[:4]
+        chosen = np.flatnonzero(run.mode == k)[:3]
         gap = np.full((1, chosen.size), np.nan)
         x, y = (np.concatenate([part[:, chosen], gap]).T.ravel() for part in (run.x, run.momentum))
         style = {"color": color, "width": 1}
