@@ -98,6 +98,9 @@ def draw_propagation(result: Propagation) -> go.Figure:
     for column in (1, 2):
         fig.update_xaxes(range=[one.time[0], 0], row=1, col=column)
     fig.update_yaxes(range=[0, max(1.08 * one.put_in[-1], 1e-6)], row=1, col=1)
+    if one.put_in[-1] < 1e-14:
+        text = "no error is put in: nothing to keep or forget"
+        fig.add_annotation(x=0.5, y=0.5, xref="x domain", yref="y domain", text=text, showarrow=False)
     most = max(values.max() for values in result.cumulative.values())
     fig.update_yaxes(range=[0, max(1.08 * most, 1e-6)], row=1, col=2)
     return fig

@@ -93,7 +93,10 @@ def draw_brightness_map(result: BrightnessMap) -> go.Figure:
         )
     )
     inside = (result.line >= 4) & (result.line <= 16384)
-    fig.add_trace(draw.boundary(result.snr[inside], result.line[inside], "signal left = noise", at=0.35))
+    name = draw.boundary(result.snr[inside], result.line[inside], "signal left = noise", at=0.35)
+    if inside.any() and result.snr[inside][0] > 1e-3:  # no room on the right of the line
+        name.update(textposition="bottom left")
+    fig.add_trace(name)
     for name, snr in result.published.items():
         fig.add_shape(type="line", x0=snr, x1=snr, y0=4, y1=16384, line={"color": "#ffffff", "dash": "dot", "width": 1.5})
         place, side = (1.25 * snr, "middle right") if snr < 1e-3 else (snr / 1.25, "middle left")

@@ -264,7 +264,7 @@ def distances(target: Target, samples: list[Array]) -> tuple[Array, Array]:
     return w1.mean(axis=1), w1.std(axis=1, ddof=1) / np.sqrt(N_REPEATS)
 
 
-@experiment(seconds=lambda **_: 3.0)
+@experiment(seconds=lambda **_: 1.6)
 def order_study(
     *,
     separation: Separation = 3.0,

@@ -83,7 +83,6 @@ class DampingMap(Result):
     inverse_mass: Array  # (n_y,)
     gap: Array  # (n_y, n_x) in units of beta/2
     critical: tuple[Array, Array]  # friction and inverse mass on the parabola
-    best: tuple[Array, Array]  # friction and inverse mass where the gap is largest at given mass
     time: Array  # (n_t,)
     response: Array  # (n_t,) x(t) of a unit displacement, mean path
     impulse: Array  # (n_t,) standardized momentum of the same path, m/sqrt(M)
@@ -132,17 +131,15 @@ def damping_map(*, gamma: Gamma = 0.3, friction: Friction = 4.0, inverse_mass: I
     y = np.geomspace(0.1, 16.0, N_MAP)
     dense = np.linspace(0.1, 8.0, 400)
     parabola = 0.25 * (dense - gamma) ** 2
-    inside = (parabola >= 0.1) & (parabola <= 16.0)
-    # Below Gamma lies a second branch: there the friction on the momentum is less than that on the position.
-    upper = inside & (dense > gamma)
+    # Both branches, left and right of nu = Gamma, where the parabola touches 0.
+    inside = (parabola >= 1e-4) & (parabola <= 16.0)
     t = np.linspace(0.0, HORIZON, 160)
     path = phase_space(gamma, friction, inverse_mass).flow(t)[:, :, 0]
     return DampingMap(
         x,
         y,
         gap_over_half_beta(gamma, x[None, :], y[:, None]),
-        (dense[upper], parabola[upper]),
-        (gamma + 2 * np.sqrt(y), y),
+        (dense[inside], parabola[inside]),
         t,
         path[:, 0],
         path[:, 1] * np.sqrt(inverse_mass),
