@@ -324,7 +324,12 @@ LAB = Lab(
     ],
     presets={
         "One clean, one shifted": {"sources": 2, "label_noise": 0.0, "covariate_shift": 2.0, "view": "Accuracy against the mix"},
-        "Coin-flip labels: stage 1 fails": {"sources": 2, "label_noise": 0.5, "label_cost": 4.0, "view": "Accuracy against the mix"},
+        "Coin-flip labels: stage 1 fails": {
+            "sources": 2,
+            "label_noise": 0.5,
+            "label_cost": 4.0,
+            "view": "Accuracy against the mix",
+        },
         "Transport blind to labels": {"label_noise": 0.5, "label_cost": 0.0, "view": "Prices"},
         "Wrong labels cost much": {"label_noise": 0.5, "label_cost": 20.0, "view": "Prices"},
         "Too little revealed": {
@@ -335,7 +340,12 @@ LAB = Lab(
             "view": "Follow the gradient",
         },
         "Five sources": {"sources": 5, "covariate_shift": 2.0, "pilot_mixes": 20, "view": "Follow the gradient"},
-        "A learner that saturates": {"learner": "logistic", "target_size": 10_000, "pilot_mixes": 20, "view": "Accuracy against size"},
+        "A learner that saturates": {
+            "learner": "logistic",
+            "target_size": 10_000,
+            "pilot_mixes": 20,
+            "view": "Accuracy against size",
+        },
         "A far purchase": {"target_size": 30_000, "view": "Accuracy against size"},
     },
     words=WORDS,

@@ -346,7 +346,7 @@ def test_atlas_finds_a_paper_and_its_lab(page: Page, app: str, tmp_path: Path) -
     page.goto(f"{app}/atlas?paper=011")
     expect(page.get_by_text("Kernel Density Estimators in Large Dimensions").first).to_be_visible()
     with page.expect_download() as caught:
-        page.get_by_role("button", name="Download as CSV").last.click()
+        page.locator("[data-testid=stDownloadButton] button").click()
     caught.value.save_as(tmp_path / "papers.csv")
     assert pl.read_csv(tmp_path / "papers.csv").height == 501
     page.get_by_role("link", name="Open its lab").click()

@@ -171,7 +171,7 @@ class Discretization(Result):
             | {f"w1 {name}": row for name, row in zip(METHODS, self.error, strict=True)}
             | {"w1 on one Gaussian": self.gaussian}
         )
-        return pl.concat([maps, curves], how="diagonal")
+        return pl.concat([maps, curves], how="diagonal_relaxed")
 
     def headline(self) -> dict[str, float | str]:
         return {

@@ -160,7 +160,7 @@ class Jumps(Result):
             "density_of_particles": self.share[-1],
             "standard_error": self.share_error[-1],
         }
-        return pl.concat([walks, lines, pl.DataFrame(last)], how="diagonal")
+        return pl.concat([walks, lines, pl.DataFrame(last)], how="diagonal_relaxed")
 
     def headline(self) -> dict[str, float | str]:
         return {

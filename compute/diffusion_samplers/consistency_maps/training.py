@@ -231,7 +231,7 @@ class Training(Result):
             parts.append(pl.DataFrame({"noise": self.noise, "exact_map": self.exact}))
         t, x = np.meshgrid(self.time, self.height)
         parts.append(pl.DataFrame({"time": t.ravel(), "x": x.ravel(), "tangent": self.tangent.ravel()}))
-        return pl.concat(parts, how="diagonal")
+        return pl.concat(parts, how="diagonal_relaxed")
 
     def headline(self) -> dict[str, float | str]:
         return {
