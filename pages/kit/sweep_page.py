@@ -40,6 +40,8 @@ def render_sweep() -> None:
     said: list[str] = []
     if query.get("lab") and (request is None or query != request.query()):
         request, said = read_request(query)
+        if request is not None and not request.metric:  # a link may leave it to us
+            request = replace(request, metric=next(iter(_metrics(request)), ""))
         st.session_state[KEY] = request
     if request is None:
         st.title("Sweep", anchor=False)
