@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from compute.methods.bootstrap import interval, standard_error
 from compute.methods.compute_optimal import FORMS, METHODS, Estimate, NoAllocation, Study
+from compute.methods.shared_parameters import gathered
 from compute.models import scaling_form
 from compute.models.scaling_form import FLOP_PER_PARAMETER_TOKEN, Law, ShapeLaw
 from compute.models.scaling_runs import RUNS, SHAPES, Runs, Slips, best_size, runs_from_table, simulate_runs
@@ -147,24 +146,7 @@ class Setting:
         return 2.5e-4 * load
 
 
-def on_setting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare every field of ``Setting`` as a parameter of an experiment, which takes them as one ``setting``."""
-    names = [f.name for f in fields(Setting)]
-
-    @wraps(function)
-    def spread(**values: Any) -> Any:
-        setting = Setting(**{name: values.pop(name) for name in names})
-        yield from function(setting=setting, **values)
-
-    own = inspect.signature(function)
-    kept = [p for name, p in own.parameters.items() if name != "setting"]
-    shared = [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in fields(Setting)
-    ]
-    spread.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
-    declared = {k: v for k, v in function.__annotations__.items() if k != "setting"}
-    spread.__annotations__ = {**declared, **get_type_hints(Setting, include_extras=True)}
-    return spread
+on_setting = gathered(Setting, "setting")
 
 
 def of_values(cost: Callable[..., float]) -> Callable[..., float]:

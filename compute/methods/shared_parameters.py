@@ -24,7 +24,7 @@ def gathered(cls: type, argument: str, build: Callable[[Any], Any] | None = None
     Returns
     -------
     callable
-        A decorator, to stand under ``@experiment``; generators stay generators.
+        A decorator, to stand under ``@experiment``; the fields stand where the argument stood; generators stay generators.
     """
     names = [f.name for f in fields(cls)]
 
@@ -45,11 +45,11 @@ def gathered(cls: type, argument: str, build: Callable[[Any], Any] | None = None
                 return function(**gather(values))
 
         own = inspect.signature(function)
-        kept = [p for name, p in own.parameters.items() if name != argument]
         shared = [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in fields(cls)
         ]
-        spread.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
+        parameters = [q for name, p in own.parameters.items() for q in (shared if name == argument else [p])]
+        spread.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         declared = {k: v for k, v in function.__annotations__.items() if k != argument}
         # Resolved where each was written: the wrapper's own module may not know their names.
         module = inspect.getmodule(function)

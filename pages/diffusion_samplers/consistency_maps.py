@@ -37,9 +37,7 @@ def draw_jumps(run: Jumps) -> go.Figure:
     shown = run.density / run.density.max(axis=0, keepdims=True)
     backdrop = draw.heatmap(run.line_time, run.height, shown, "", showscale=False, hoverinfo="skip", zmin=0, zmax=1)
     fig.add_trace(backdrop, row=1, col=1)
-    fig.add_trace(
-        _broken(np.tile(run.line_time, (len(run.flow_lines), 1)), run.flow_lines, "rgba(255,255,255,0.45)", 1), row=1, col=1
-    )
+    fig.add_trace(draw.strokes(run.line_time, run.flow_lines, "rgba(255,255,255,0.45)", 1), row=1, col=1)
     last = len(run.time) - 1
     for is_jump in (True, False):
         fig.add_trace(_segments(run, last, is_jump), row=1, col=1)
@@ -74,20 +72,6 @@ def draw_jumps(run: Jumps) -> go.Figure:
     return draw.movie(fig, frames, labels, traces=range(2, 8), prefix="t = ", milliseconds=max(120, 3000 // kept.size))
 
 
-def _broken(x: np.ndarray, y: np.ndarray, color: str, width: float, **more: object) -> go.Scatter:
-    """Rows of x and y as one trace, broken between them."""
-    gap = np.full((len(x), 1), np.nan)
-    flat = [np.concatenate([values, gap], axis=1).ravel() for values in (x, y)]
-    return go.Scatter(
-        x=flat[0],
-        y=flat[1],
-        mode="lines",
-        line={"color": color, "width": width},
-        hoverinfo="skip",
-        **({"showlegend": False} | more),
-    )
-
-
 def _segments(run: Jumps, until: int, is_jump: bool) -> go.Scatter:
     """The chords that led to the stops up to ``until``: jumps, or noise put back."""
     chosen = [k for k in range(1, until + 1) if bool(run.is_jump[k]) == is_jump]
@@ -98,13 +82,13 @@ def _segments(run: Jumps, until: int, is_jump: bool) -> go.Scatter:
     x = np.concatenate([empty, *(np.tile([run.time[k - 1], run.time[k]], (n, 1)) for k in chosen)])
     y = np.concatenate([empty, *(run.position[k - 1 : k + 1, traced].T for k in chosen)])
     color, name = (ORANGE, "jump") if is_jump else (SKY, "noise put back")
-    return _broken(x, y, color, 1.6 if is_jump else 1.2, name=name, showlegend=True)
+    return draw.strokes(x, y, color, 1.6 if is_jump else 1.2, name=name, showlegend=True)
 
 
 def _bars(run: Jumps, k: int) -> go.Scatter:
     low, high = run.share[k] - 2 * run.share_error[k], run.share[k] + 2 * run.share_error[k]
     ends = np.stack([low, high], axis=1)
-    return _broken(ends, np.repeat(run.height[:, None], 2, axis=1), BLUE, 1.2)
+    return draw.strokes(ends, np.repeat(run.height[:, None], 2, axis=1), BLUE, 1.2)
 
 
 HUES = {0.0: BLUE, 0.25: SKY, 0.5: GREEN, 1.0: VERMILLION}
@@ -246,8 +230,7 @@ def draw_tangent(result: Training) -> go.Figure:
             hovertemplate="t %{x:.2f}<br>x %{y:.2f}<br>g %{z:.2f}<extra></extra>",
         )
     )
-    times = np.tile(result.time, (len(result.flow_lines), 1))
-    fig.add_trace(_broken(times, result.flow_lines, faded("#24292f", 0.5), 1.2, name="exact flow"))
+    fig.add_trace(draw.strokes(result.time, result.flow_lines, faded("#24292f", 0.5), name="exact flow"))
     return fig
 
 

@@ -36,7 +36,7 @@ def draw_score_paths(result: ScorePaths) -> go.Figure:
     for is_upper, color in ((True, BLUE), (False, VERMILLION)):
         chosen = result.is_upper == is_upper
         for column, values in ((1, result.position), (2, result.score)):
-            fig.add_trace(_paths(level, values[chosen], color), row=1, col=column)
+            fig.add_trace(draw.strokes(level, values[chosen], faded(color, 0.5), 1), row=1, col=column)
     band = (result.flat - 2 * result.spread, result.flat + 2 * result.spread)
     fig.add_trace(draw.band(level, *band, "mean ± 2 s.d., exact", GREEN, opacity=0.18), row=1, col=2)
     edge = {"width": 1.2, "showlegend": False}
@@ -64,19 +64,6 @@ def draw_score_paths(result: ScorePaths) -> go.Figure:
     fig.update_yaxes(range=[-result.reach, result.reach], row=1, col=1)
     fig.update_yaxes(range=[result.flat - reach, result.flat + reach], row=1, col=2)
     return fig
-
-
-def _paths(x: np.ndarray, y: np.ndarray, color: str) -> go.Scatter:
-    """Paths as one trace, broken between them."""
-    broken = np.concatenate([y, np.full((y.shape[0], 1), np.nan)], axis=1).ravel()
-    return go.Scatter(
-        x=np.tile(np.append(x, np.nan), y.shape[0]),
-        y=broken,
-        mode="lines",
-        line={"color": faded(color, 0.5), "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )
 
 
 def draw_propagation(result: Propagation) -> go.Figure:

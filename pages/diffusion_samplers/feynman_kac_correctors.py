@@ -63,7 +63,7 @@ def draw_correction(result: Correction) -> go.Figure:
     columns = (("exact", GRAY, -0.25), ("heuristic", VERMILLION, 0.0), ("corrected ± 2 SE", BLUE, 0.25))
     for (name, color, shift), mass in zip(columns, (result.exact_mass, *_masses(result, last)), strict=True):
         bar = {"mode": "lines", "line": {"color": color, "width": 44 / regions.size}, "name": name}
-        fig.add_trace(go.Scatter(_stems(regions + shift, np.zeros(regions.size), mass) | bar), row=1, col=3)
+        fig.add_trace(go.Scatter(draw.stems(regions + shift, np.zeros(regions.size), mass) | bar), row=1, col=3)
     error = {"mode": "lines", "line": {"color": "#555555", "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
     fig.add_trace(go.Scatter(_mass_error(result, regions + 0.25, last) | error), row=1, col=3)
     fig.update_xaxes(tickmode="array", tickvals=regions, range=[0.5, regions.size + 0.5], row=1, col=3)
@@ -76,8 +76,8 @@ def draw_correction(result: Correction) -> go.Figure:
         frames.append(
             [
                 *[{"x": cloud[k, :, 0], "y": cloud[k, :, 1]} for cloud, _ in clouds],
-                _stems(regions, zero, heuristic),
-                _stems(regions + 0.25, zero, corrected),
+                draw.stems(regions, zero, heuristic),
+                draw.stems(regions + 0.25, zero, corrected),
                 _mass_error(result, regions + 0.25, k),
             ]
         )
@@ -91,13 +91,7 @@ def _masses(result: Correction, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _mass_error(result: Correction, x: np.ndarray, k: int) -> dict[str, np.ndarray]:
     mass, error = result.corrected_path[k], result.corrected_path_error[k]
-    return _stems(x, np.maximum(mass - 2 * error, 0), mass + 2 * error)
-
-
-def _stems(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
-    """Upright segments as one scatter trace: bars and error bars do not follow a movie."""
-    gap = np.full(x.size, np.nan)
-    return {"x": np.repeat(x, 3), "y": np.stack([low, high, gap], axis=1).ravel()}
+    return draw.stems(x, np.maximum(mass - 2 * error, 0), mass + 2 * error)
 
 
 def draw_weights(result: Weights) -> go.Figure:

@@ -20,20 +20,6 @@ from pages.kit.lab import Lab, View
 from pages.kit.style import BLUE, GRAY, GREEN, MAP, ORANGE, VERMILLION, faded
 
 
-def _broken(x: np.ndarray, y: np.ndarray, color: str, width: float, **more: object) -> go.Scatter:
-    """Rows of x and y as one trace, broken between them."""
-    gap = np.full((len(x), 1), np.nan)
-    flat = [np.concatenate([values, gap], axis=1).ravel() for values in (x, y)]
-    return go.Scatter(
-        x=flat[0],
-        y=flat[1],
-        mode="lines",
-        line={"color": color, "width": width},
-        hoverinfo="skip",
-        **({"showlegend": False} | more),
-    )
-
-
 def draw_basins(result: Basins) -> go.Figure:
     fig = draw.panels(
         [("noise z₁ (standard deviations)", "noise z₂"), ("x₁", "x₂")],
@@ -62,7 +48,7 @@ def draw_basins(result: Basins) -> go.Figure:
     back = tip - 0.12 * step
     strokes = np.stack([base, tip, back + side, tip, back - side], axis=1)
     fig.add_trace(
-        _broken(strokes[:, :, 0], strokes[:, :, 1], "rgba(255,255,255,0.75)", 1.3, name="downhill to the target"), row=1, col=1
+        draw.strokes(strokes[:, :, 0], strokes[:, :, 1], "rgba(255,255,255,0.75)", 1.3, name="downhill to the target"), row=1, col=1
     )
     points = {"color": result.order, "colorscale": MAP, "cmin": 0, "cmax": 1, "size": 10, "line": {"color": GRAY, "width": 0.8}}
     fig.add_trace(
@@ -106,7 +92,7 @@ def draw_paths(run: Paths) -> go.Figure:
     fig.add_trace(go.Scatter(x=run.data[:, 0], y=run.data[:, 1], mode="markers", marker=marks, name="data"), row=1, col=1)
     pairs = ((run.sampling, ORANGE, "state y, shrunk to the data's scale"), (run.denoising, BLUE, "denoised D(y; σ)"))
     for path, color, _ in pairs:
-        fig.add_trace(_broken(path[:, :, 0].T, path[:, :, 1].T, faded(color, 0.45), 1.3), row=1, col=1)
+        fig.add_trace(draw.strokes(path[:, :, 0].T, path[:, :, 1].T, faded(color, 0.45), 1.3), row=1, col=1)
     for path, color, name in pairs:
         dots = {"mode": "markers", "marker": {"color": color, "size": 7}, "name": name}
         fig.add_trace(go.Scatter(x=path[last, :, 0], y=path[last, :, 1], **dots), row=1, col=1)

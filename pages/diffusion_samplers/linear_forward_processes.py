@@ -37,10 +37,7 @@ def draw_spirals(run: Spirals) -> go.Figure:
     last = len(run.time) - 1
     for k, color in enumerate(HUES):
         chosen = np.flatnonzero(run.mode == k)[:3]
-        gap = np.full((1, chosen.size), np.nan)
-        x, y = (np.concatenate([run.position[:, chosen, j], gap]).T.ravel() for j in (0, 1))
-        style = {"color": color, "width": 1.2}
-        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=style, hoverinfo="skip", showlegend=False), row=1, col=1)
+        fig.add_trace(draw.strokes(*run.position[:, chosen].T, color), row=1, col=1)
     cloud = {"mode": "markers", "marker": {"color": hue, "size": 4}, "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=run.position[last, :, 1], **cloud), row=1, col=1)
     fig.add_trace(draw.line(*run.ellipses[last], "exact law, 2 s.d. of each mode", GRAY, width=1.6), row=1, col=1)

@@ -36,10 +36,7 @@ def draw_phase_flow(run: PhaseFlow) -> go.Figure:
     start = 0
     for k, color in enumerate(HUES[:3]):
         chosen = np.flatnonzero(run.mode == k)[:3]
-        gap = np.full((1, chosen.size), np.nan)
-        x, y = (np.concatenate([part[:, chosen], gap]).T.ravel() for part in (run.x, run.momentum))
-        style = {"color": color, "width": 1}
-        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=style, hoverinfo="skip", showlegend=False), row=1, col=1)
+        fig.add_trace(draw.strokes(run.x[:, chosen].T, run.momentum[:, chosen].T, color, 1), row=1, col=1)
     cloud = {"mode": "markers", "marker": {"color": hue, "size": 4}, "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.x[start], y=run.momentum[start], **cloud), row=1, col=1)
     outline = draw.line(*run.ellipses[start], "exact law, 2 s.d. of each component", GRAY, width=1.6)
@@ -70,10 +67,7 @@ def draw_phase_flow(run: PhaseFlow) -> go.Figure:
 
 
 def _bars(run: PhaseFlow, k: int) -> dict[str, np.ndarray]:
-    """Two standard errors either way: Plotly's own error bars do not follow a movie."""
-    low, high = run.density[k] - 2 * run.density_error[k], run.density[k] + 2 * run.density_error[k]
-    gap = np.full(low.size, np.nan)
-    return {"x": np.repeat(run.centers, 3), "y": np.stack([low, high, gap], axis=1).ravel()}
+    return draw.stems(run.centers, run.density[k] - 2 * run.density_error[k], run.density[k] + 2 * run.density_error[k])
 
 
 def draw_damping_map(result: DampingMap) -> go.Figure:
@@ -230,8 +224,8 @@ def _guesses(run: EarlyEstimate, k: int) -> dict[str, np.ndarray]:
 def _arrows(run: EarlyEstimate, k: int) -> dict[str, np.ndarray]:
     """A short segment along the velocity of each of the first 150 particles."""
     foot, tip = run.position[k, :150], run.position[k, :150] + 0.15 * run.velocity[k, :150]
-    gap = np.full(foot.shape[0], np.nan, np.float32)
-    return {axis: np.stack([foot[:, j], tip[:, j], gap], axis=1).ravel() for j, axis in enumerate("xy")}
+    x, y = draw.broken(*np.stack([foot, tip], axis=1).T.swapaxes(1, 2))
+    return {"x": x, "y": y}
 
 
 WORDS = r"""

@@ -51,21 +51,22 @@ def draw_generation(run: Generation) -> go.Figure:
         contour = {"line": {"color": GRAY, "width": 1.2}, "name": "exact density of the data", "hoverinfo": "skip"}
         fig.add_trace(go.Scatter(x=run.contour[0], y=run.contour[1], mode="lines", **contour), row=1, col=1)
     for color in HUES:
-        fig.add_trace(_paths(run.position[:, :, 0], height, np.flatnonzero(hue == color)[:12], color), row=1, col=1)
+        traced = np.flatnonzero(hue == color)[:12]
+        fig.add_trace(draw.strokes(run.position[:, traced, 0].T, height[:, traced].T, faded(color, 0.4), 1), row=1, col=1)
     moving = len(fig.data)
     cloud = {"mode": "markers", "marker": {"color": hue, "size": 4, "opacity": 0.8}, "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=jitter[last], **cloud), row=1, col=1)
     fig.add_trace(draw.line(run.curve, run.exact[last], "exact law at this noise level", BLUE), row=1, col=2)
     fig.add_trace(draw.points(run.centers, run.share[last], "particles ± 2 SE", BLUE, size=5), row=1, col=2)
     bars = {"mode": "lines", "line": {"color": BLUE, "width": 1.3}, "hoverinfo": "skip", "showlegend": False}
-    fig.add_trace(_bars(run, last).update(bars), row=1, col=2)
+    fig.add_trace(go.Scatter(**_bars(run, last), **bars), row=1, col=2)
     fig.update_xaxes(range=[-run.reach, run.reach])
     fig.update_yaxes(range=[0, 1.15 * max(run.exact.max(), run.share[last].max())], row=1, col=2)
     frames = [
         [
-            go.Scatter(x=run.position[k, :, 0], y=jitter[k]),
-            go.Scatter(x=run.curve, y=run.exact[k].astype(np.float32)),
-            go.Scatter(x=run.centers, y=run.share[k]),
+            {"x": run.position[k, :, 0], "y": jitter[k]},
+            {"x": run.curve, "y": run.exact[k].astype(np.float32)},
+            {"x": run.centers, "y": run.share[k]},
             _bars(run, k),
         ]
         for k in range(last + 1)
@@ -75,20 +76,8 @@ def draw_generation(run: Generation) -> go.Figure:
     return draw.movie(fig, frames, labels, traces=places, prefix="noise level σ = ", milliseconds=max(60, 2500 // (last + 1)))
 
 
-def _bars(run: Generation, k: int) -> go.Scatter:
-    """Two standard errors either way as a trace of its own: Plotly's error bars do not follow a movie."""
-    low, high = run.share[k] - 2 * run.share_error[k], run.share[k] + 2 * run.share_error[k]
-    gap = np.full(low.size, np.nan)
-    return go.Scatter(x=np.repeat(run.centers, 3), y=np.stack([low, high, gap], axis=1).ravel())
-
-
-def _paths(x: np.ndarray, y: np.ndarray, chosen: np.ndarray, color: str) -> go.Scatter:
-    """The whole paths of a few particles as one trace, broken between particles."""
-    gap = np.full((1, chosen.size), np.nan)
-    broken = [np.concatenate([values[:, chosen], gap]).T.ravel() for values in (x, y)]
-    return go.Scatter(
-        x=broken[0], y=broken[1], mode="lines", line={"color": faded(color, 0.4), "width": 1}, hoverinfo="skip", showlegend=False
-    )
+def _bars(run: Generation, k: int) -> dict[str, np.ndarray]:
+    return draw.stems(run.centers, run.share[k] - 2 * run.share_error[k], run.share[k] + 2 * run.share_error[k])
 
 
 STYLES = {

@@ -36,9 +36,9 @@ def _graticule() -> tuple[np.ndarray, np.ndarray]:
     for longitude, latitude in lines:
         lon, lat = np.radians(longitude), np.radians(latitude)
         scale = np.sqrt(1 + np.cos(lat) * np.cos(lon / 2))
-        x += [*(2 * np.sqrt(2) * np.cos(lat) * np.sin(lon / 2) / scale), np.nan]
-        y += [*(np.sqrt(2) * np.sin(lat) / scale), np.nan]
-    return np.array(x), np.array(y)
+        x.append(2 * np.sqrt(2) * np.cos(lat) * np.sin(lon / 2) / scale)
+        y.append(np.sqrt(2) * np.sin(lat) / scale)
+    return draw.broken(x, y)
 
 
 def draw_flow(flow: Flow) -> go.Figure:
@@ -127,10 +127,8 @@ def draw_classes(result: Classes) -> go.Figure:
     turn = np.linspace(-np.pi, np.pi, 3)
     walls = [(turn, turn)]
     walls += [(turn, -2 * turn + 2 * np.pi * k) for k in (-1, 0, 1)] + [(-2 * turn + 2 * np.pi * k, turn) for k in (-1, 0, 1)]
-    x = np.concatenate([[*a, np.nan] for a, _ in walls])
-    y = np.concatenate([[*b, np.nan] for _, b in walls])
-    line = {"color": "#ffffff", "width": 1, "dash": "dot"}
-    fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, name="two eigenvalues equal", hoverinfo="skip", showlegend=False))
+    x, y = zip(*walls, strict=True)
+    fig.add_trace(draw.strokes(x, y, "#ffffff", 1, name="two eigenvalues equal").update(line_dash="dot"))
     return fig
 
 

@@ -34,9 +34,8 @@ def draw_landing(result: Landing) -> go.Figure:
         height=520,
     )
     for column, (end, color, name) in enumerate(((result.base, VERMILLION, "plain"), (result.tuned, BLUE, "fitted")), start=1):
-        pairs = np.stack([end, result.exact, np.full_like(end, np.nan)], axis=1).reshape(-1, 2)
-        style = {"mode": "lines", "line": {"color": faded(color, 0.45), "width": 1.2}, "showlegend": False, "hoverinfo": "skip"}
-        fig.add_trace(go.Scatter(x=pairs[:, 0], y=pairs[:, 1], **style), row=1, col=column)
+        miss = np.stack([end, result.exact]).T
+        fig.add_trace(draw.strokes(*miss, faded(color, 0.45)), row=1, col=column)
         exact = draw.points(result.exact[:, 0], result.exact[:, 1], "exact endpoint", GRAY, size=3, showlegend=column == 1)
         fig.add_trace(exact, row=1, col=column)
         fig.add_trace(draw.points(end[:, 0], end[:, 1], f"{name} sample", color, size=4), row=1, col=column)

@@ -74,6 +74,27 @@ def line(x: ArrayLike, y: ArrayLike, name: str, color: str, *, dash: str = "soli
     )
 
 
+def broken(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Many curves as one trace's ``x`` and ``y``: curves are rows, or one row shared by all, and the pen lifts after each."""
+    x, y = np.broadcast_arrays(np.atleast_2d(x), np.atleast_2d(y))
+    lift = ((0, 0), (0, 1))
+    # Only y needs the gap, but hover text would show an x alone.
+    return tuple(np.pad(a.astype(np.result_type(a, np.float32)), lift, constant_values=np.nan).ravel() for a in (x, y))
+
+
+def strokes(x: ArrayLike, y: ArrayLike, color: str, width: float = 1.2, **more: Any) -> go.Scatter:
+    """Many thin curves as one trace, silent under the pointer: rows as of ``broken``."""
+    x, y = broken(x, y)
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": color, "width": width}, **(quiet | more))
+
+
+def stems(x: ArrayLike, low: ArrayLike, high: ArrayLike) -> dict[str, np.ndarray]:
+    """The ``x`` and ``y`` of upright segments; in a movie they stand for error bars, which do not follow its frames."""
+    ends = broken(np.stack([x, x], axis=1), np.stack([low, high], axis=1))
+    return dict(zip("xy", ends, strict=True))
+
+
 def guide(x: ArrayLike, y: ArrayLike, name: str, **more: Any) -> go.Scatter:
     """A slope or a level to compare with: thin, gray, dotted."""
     return line(x, y, name, GRAY, dash="dot", width=1.5, **more)

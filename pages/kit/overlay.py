@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from html import escape
 from typing import Any
 
@@ -29,11 +30,9 @@ def add_pins(fig: go.Figure, pins: list[Pin], view: View) -> None:
 
 
 def _add_curves(fig: go.Figure, pin: Pin, view: View, color: str, group: str) -> None:
-    result = pin.result(view)
-    if result is None:
-        return
+    drawn = pin.figure(view)
     named = False
-    for trace in view.figure(result).data:
+    for trace in () if drawn is None else deepcopy(drawn.data):
         if trace.type != "scatter" or trace.fill or trace.mode == "text" or trace.showlegend not in (None, True):
             continue
         name = f"pinned: {escape(pin.name)}"

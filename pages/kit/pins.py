@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
+import plotly.graph_objects as go
 import polars as pl
 
 from compute.parameters import Dataset, Parameter
@@ -21,11 +22,12 @@ NAME = "name"
 
 @dataclass
 class Pin:
-    """A state of a lab to compare with: all its parameters, and per view what was computed there."""
+    """A state of a lab to compare with: all its parameters, and per view what was computed and drawn there."""
 
     name: str
     values: dict[str, Any]
     results: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, go.Figure] = field(default_factory=dict)
     key: str = field(default_factory=lambda: uuid4().hex[:8])  # of its widgets
 
     def of(self, view: View) -> dict[str, Any]:
@@ -40,6 +42,15 @@ class Pin:
             except Exception:  # the tray says that it is not drawn; the present figure must not suffer
                 self.results[view.title] = None
         return self.results.get(view.title)
+
+    def figure(self, view: View) -> go.Figure | None:
+        """What a view draws of it; drawn once, as the reader drags the present state past it."""
+        result = self.result(view)
+        if result is None:
+            return None
+        if view.title not in self.figures:
+            self.figures[view.title] = view.figure(result)
+        return self.figures[view.title]
 
 
 def describe(lab: Lab, values: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from compute.parameters import format_number
 
@@ -129,6 +130,11 @@ def _lighten(trace: Any) -> None:
             color = trace[part].color
             if isinstance(color, str) and color in _DARK_HUES:
                 trace[part].color = _DARK_HUES[color]
+
+
+def shades(n: int) -> list[str]:
+    """Colors of a family of curves in order, along the map's scale with both ends left out; of one alone, blue."""
+    return sample_colorscale(MAP, list(np.linspace(0.3, 0.92, n))) if n > 1 else [BLUE]
 
 
 def faded(color: str, opacity: float) -> str:

@@ -14,7 +14,7 @@ from pages.kit.chart import chart
 from pages.kit.controls import label, show
 from pages.kit.export import CSV_MIME, PARQUET_MIME, html_of, parquet_of, picture_buttons
 from pages.kit.page import STYLE, headline_html
-from pages.kit.run import compute
+from pages.kit.run import LIVE_SECONDS, compute
 from pages.kit.state import LabState
 from pages.kit.style import themed
 from pages.kit.sweep_figure import sweep_curve, sweep_map, sweep_slices
@@ -121,7 +121,7 @@ def _controls(request: SweepRequest) -> None:
 def _metrics(request: SweepRequest) -> list[str]:
     """Headline numbers to choose from: those at the present point."""
     try:
-        if request.experiment.seconds(request.at) <= 2:
+        if request.experiment.seconds(request.at) <= LIVE_SECONDS:
             return numeric(compute(request.experiment, dict(request.at))[0].headline())
     except Exception:  # the present point has no result; the sweep says so cell by cell
         return []

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from compute.parameters import format_number
 from compute.scaling_laws.chinchilla import (
     PUBLISHED_RUNS,
     PUBLISHED_WIDTH,
@@ -267,9 +268,8 @@ def draw_choices(result: Choices) -> go.Figure:
     for group, color in GROUPS.items():
         rows = (groups == group) & np.isfinite(result.ratio)
         fits = rows & (result.ratio >= low) & (result.ratio <= high)
-        stems_x = np.column_stack([np.full(fits.sum(), result.reference), result.ratio[fits], np.full(fits.sum(), np.nan)]).ravel()
-        stems_y = np.repeat(place[fits], 3).astype(float)
-        fig.add_trace(draw.line(stems_x, stems_y, group, color, width=6, opacity=0.3, showlegend=False, hoverinfo="skip"))
+        moved = np.stack([np.full(fits.sum(), result.reference), result.ratio[fits]], axis=1)
+        fig.add_trace(draw.strokes(moved, place[fits][:, None], color, 6, name=group, opacity=0.3))
         found = draw.points(result.ratio[fits], place[fits], group, color, size=9)
         sure = (
             np.where(np.isfinite(result.low), result.low, result.ratio),
@@ -306,10 +306,6 @@ def draw_choices(result: Choices) -> go.Figure:
     return fig
 
 
-def _short(n: float) -> str:
-    return f"{n / 1e9:.3g}B" if n >= 1e9 else f"{n / 1e6:.3g}M"
-
-
 def draw_trajectories(result: Trajectories) -> go.Figure:
     fig = draw.panels(
         [("steps S", "loss, nats per token"), ("tokens over the least, E/E_min", "steps over the least, S/S_min")],
@@ -325,7 +321,7 @@ def draw_trajectories(result: Trajectories) -> go.Figure:
             draw.points(
                 seen.steps,
                 seen.trajectory[k],
-                f"trained: six sizes, {_short(seen.sizes[0])} to {_short(seen.sizes[-1])}",
+                f"trained: six sizes, {format_number(seen.sizes[0])} to {format_number(seen.sizes[-1])}",
                 GRAY,
                 size=3.5,
                 showlegend=k == 0,
@@ -344,7 +340,14 @@ def draw_trajectories(result: Trajectories) -> go.Figure:
             col=1,
         )
         fig.add_annotation(
-            x=5.95, y=np.log10(result.truth[k + 1, -1]), text=_short(n), showarrow=False, xanchor="right", yshift=11, row=1, col=1
+            x=5.95,
+            y=np.log10(result.truth[k + 1, -1]),
+            text=format_number(n),
+            showarrow=False,
+            xanchor="right",
+            yshift=11,
+            row=1,
+            col=1,
         )
     fig.add_trace(draw.band(result.steps, result.low, result.high, "80% band of the prediction", VERMILLION), row=1, col=1)
     fig.update_xaxes(range=[2, 6], **DECADE_TICKS, row=1, col=1)

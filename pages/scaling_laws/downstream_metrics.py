@@ -128,9 +128,7 @@ def draw_masses(result: Masses) -> go.Figure:
     n = result.correct.shape[0]
     ends = np.array([-14.0, 2.0])
     fig.add_trace(draw.guide(ends, ends, "as likely as the wrong one"))
-    tracks_x = np.column_stack([result.correct, np.full(n, np.nan)]).ravel()
-    tracks_y = np.column_stack([result.incorrect, np.full(n, np.nan)]).ravel()
-    fig.add_trace(draw.line(tracks_x, tracks_y, "", GRAY, width=0.7, opacity=0.35, showlegend=False, hoverinfo="skip"))
+    fig.add_trace(draw.strokes(result.correct, result.incorrect, GRAY, 0.7, opacity=0.35))
     dots = draw.points(result.correct.ravel(), result.incorrect.ravel(), "a question at a model", GRAY, size=5.5, opacity=0.9)
     dots.marker.color, dots.marker.colorscale = np.tile(result.x, n), SIGNED
     dots.marker.colorbar = BAR | {"title": {"text": COMPUTE_AXIS, "side": "right"}}

@@ -54,10 +54,8 @@ def draw_phase_plane(plane: PhasePlane) -> go.Figure:
             showlegend=False,
         )
     )
-    ends = np.array([[*start, *end] for _, _, start, end in BOUNDARIES])
-    gap = np.full(len(ends), np.nan)
-    x, y = (np.stack([ends[:, k], ends[:, k + 2], gap], axis=1).ravel() for k in (0, 1))
-    fig.add_trace(draw.line(x, y, "phase boundary", "#ffffff", width=2, showlegend=False, hoverinfo="skip"))
+    ends = np.array([[start, end] for _, _, start, end in BOUNDARIES])
+    fig.add_trace(draw.strokes(ends[:, :, 0], ends[:, :, 1], "#ffffff", 2, name="phase boundary"))
     for name, at_x, at_y in NAMES:
         phase = PHASE_BY_NAME[name]
         terms = f"<br>{TERMS[phase.falling]} = {TERMS[phase.other]}" if name in WIDE else ""

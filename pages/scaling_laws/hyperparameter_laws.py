@@ -297,9 +297,7 @@ def draw_plans(plans: PlanTable) -> go.Figure:
     for col, series in ((1, plans.rate), (2, plans.batch)):
         values = np.array(list(series.values()))
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        gap = np.full(rows.size, np.nan)
-        stems = np.stack([low, high, gap], axis=1).ravel(), np.stack([rows, rows, gap], axis=1).ravel()
-        fig.add_trace(draw.line(*stems, "", GRAY, width=5, opacity=0.3, showlegend=False, hoverinfo="skip"), row=1, col=col)
+        fig.add_trace(draw.strokes(np.stack([low, high], axis=1), rows[:, None], GRAY, 5, opacity=0.3), row=1, col=col)
         for law, x in series.items():
             if not np.isfinite(x).any():
                 continue

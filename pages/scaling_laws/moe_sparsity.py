@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from compute.parameters import format_number
 from compute.scaling_laws.moe_sparsity import (
     FITTED_COMPUTE,
     FITTED_SHARE,
@@ -35,13 +36,6 @@ SHARE_TICKS: dict[str, Any] = {
 }
 SHADE = "rgba(20,20,20,0.36)"
 DEPTH = 0.7  # nats above the map's least loss that the colors resolve
-
-
-def _short(n: float) -> str:
-    for scale, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if n >= scale:
-            return f"{n / scale:.3g}{suffix}"
-    return f"{n:.3g}"
 
 
 def draw_loss_map(plane: LossMap) -> go.Figure:
@@ -162,7 +156,7 @@ def draw_frontier(curve: Frontier) -> go.Figure:
     fig.add_trace(draw.line(curve.compute, curve.share, "S*", GREEN, showlegend=False), row=1, col=2)
     fig.add_trace(draw.points(curve.searched, curve.found_share, "dots: grid search", GREEN), row=1, col=2)
     _shade_fitted(fig)
-    draw.mark_y(fig, curve.memory_cap, f"cap {_short(curve.memory_cap)}", col=1)
+    draw.mark_y(fig, curve.memory_cap, f"cap {format_number(curve.memory_cap)}", col=1)
     draw.mark_y(fig, curve.smallest_share, f"S<sub>max</sub> = {1 - curve.smallest_share:.3g}", col=2)
     compute, *_ = curve.at
     for col in (1, 2):
@@ -191,10 +185,12 @@ def draw_gain(curve: Frontier) -> go.Figure:
     )
     limit = f"S ≤ {1 - curve.smallest_share:.3g}"
     shown = (
-        (curve.loss, curve.multiplier, f"mixture, N ≤ {_short(curve.memory_cap)}, {limit}", BLUE, "solid"),
+        (curve.loss, curve.multiplier, f"mixture, N ≤ {format_number(curve.memory_cap)}, {limit}", BLUE, "solid"),
         (curve.free_loss, curve.free_multiplier, f"mixture without cap, {limit}", SKY, "dash"),
     )
-    fig.add_trace(draw.line(curve.compute, curve.dense_loss, f"dense, N ≤ {_short(curve.memory_cap)}", VERMILLION), row=1, col=1)
+    fig.add_trace(
+        draw.line(curve.compute, curve.dense_loss, f"dense, N ≤ {format_number(curve.memory_cap)}", VERMILLION), row=1, col=1
+    )
     fig.add_trace(draw.line(curve.compute, curve.free_dense_loss, "dense without cap", ORANGE, dash="dash"), row=1, col=1)
     for loss, multiplier, name, color, dash in shown:
         fig.add_trace(draw.line(curve.compute, loss, name, color, dash=dash), row=1, col=1)
@@ -217,7 +213,7 @@ def draw_constraints(result: Constraints) -> go.Figure:
         [(SIZE_AXIS, SHARE_AXIS), (SHARE_AXIS, LOSS_AXIS)],
         log_x=[True, True],
         log_y=[True, False],
-        titles=["Best active share", f"Loss at N = {_short(result.total_parameters)}"],
+        titles=["Best active share", f"Loss at N = {format_number(result.total_parameters)}"],
         height=490,
     )
     fig.add_trace(draw.line(result.size, result.at_fixed_tokens, "fixed N and D", VERMILLION, width=3), row=1, col=1)
@@ -226,9 +222,9 @@ def draw_constraints(result: Constraints) -> go.Figure:
         line = draw.line(result.size, result.at_fixed_compute[k], name, color, width=3 if k == 1 else 1.8)
         fig.add_trace(line, row=1, col=1)
     if np.isfinite(result.dense_below) and 1e8 < result.dense_below < 1e13:
-        draw.mark_x(fig, result.dense_below, f"dense up to {_short(result.dense_below)} at fixed D", col=1)
+        draw.mark_x(fig, result.dense_below, f"dense up to {format_number(result.dense_below)} at fixed D", col=1)
     fig.add_trace(
-        draw.line(result.shares, result.loss_fixed_tokens, f"D = {_short(result.tokens)}", VERMILLION, showlegend=False),
+        draw.line(result.shares, result.loss_fixed_tokens, f"D = {format_number(result.tokens)}", VERMILLION, showlegend=False),
         row=1,
         col=2,
     )

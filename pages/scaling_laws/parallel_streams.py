@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from compute.parameters import format_number
 from compute.scaling_laws.parallel_streams import (
@@ -21,15 +20,10 @@ from compute.scaling_laws.parallel_streams import (
 )
 from pages.kit import draw
 from pages.kit.lab import Lab, View
-from pages.kit.style import BLUE, GRAY, GREEN, MAP, ORANGE, SIGNED, VERMILLION
+from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, SIGNED, VERMILLION, shades
 
 DECADES = {"dtick": 1, "exponentformat": "power"}
 POWERS = [1, 2, 4, 8, 16, 32, 64]
-
-
-def _shades(n: int) -> list[str]:
-    """Colors along the map's scale, both ends left out."""
-    return sample_colorscale(MAP, list(np.linspace(0.3, 0.92, n)))
 
 
 def draw_losses(curves: LossCurves) -> go.Figure:
@@ -42,7 +36,7 @@ def draw_losses(curves: LossCurves) -> go.Figure:
         height=520,
     )
     kept = [k for k, v in enumerate(curves.streams) if v in (1, 2, 4, 8, 64)]
-    for k, hue in zip(kept, _shades(len(kept)), strict=True):
+    for k, hue in zip(kept, shades(len(kept)), strict=True):
         v = curves.streams[k]
         dash, name = ("solid", f"P = {v:.0f}") if v <= 8 else ("dot", f"P = {v:.0f}, beyond the runs")
         fig.add_trace(draw.line(curves.n, curves.fitted[k], name, hue, dash=dash, width=2), row=1, col=1)
@@ -189,7 +183,7 @@ def draw_fit(fit: StreamFit) -> go.Figure:
         widths=[0.58, 0.42],
         height=500,
     )
-    hues = _shades(len(fit.curves) + 1)
+    hues = shades(len(fit.curves) + 1)
     for (p, y), hue in zip(fit.curves.items(), hues, strict=False):
         seen = fit.p == p
         fig.add_trace(draw.line(fit.size, y, f"P = {p:g}", hue, width=1.8, showlegend=False), row=1, col=1)

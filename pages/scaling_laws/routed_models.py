@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from compute.parameters import format_number
 from compute.scaling_laws.routed_models import (
     CONSTANTS,
     FITTED_EXPERTS,
@@ -36,13 +37,6 @@ WORTH_TICKS: dict[str, Any] = {"tickvals": [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]}
 WORTH_TICKS |= {"ticktext": [f"{v:g}" for v in WORTH_TICKS["tickvals"]]}
 COLORS = {"S-BASE": BLUE, "RL-R": VERMILLION, "HASH": GREEN, "custom": PURPLE}
 INK = "#24292f"
-
-
-def _short(n: float) -> str:
-    for scale, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if n >= scale:
-            return f"{n / scale:.3g}{suffix}"
-    return f"{n:.3g}"
 
 
 def draw_worth(plane: WorthMap) -> go.Figure:
@@ -114,7 +108,7 @@ def draw_loss(curves: LossCurves) -> go.Figure:
         fig.add_annotation(
             x=0,
             y=float(np.log10(curves.against_experts[k, 0])),
-            text=f"N = {_short(curves.sizes[k])}",
+            text=f"N = {format_number(curves.sizes[k])}",
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -122,7 +116,9 @@ def draw_loss(curves: LossCurves) -> go.Figure:
             row=1,
             col=1,
         )
-    yours = draw.line(curves.experts, curves.against_experts[-1], f"yours, N = {_short(curves.sizes[-1])}", VERMILLION, width=3)
+    yours = draw.line(
+        curves.experts, curves.against_experts[-1], f"yours, N = {format_number(curves.sizes[-1])}", VERMILLION, width=3
+    )
     fig.add_trace(yours, row=1, col=1)
     fig.add_trace(
         draw.line(curves.experts, curves.unsaturated, "yours without saturation", VERMILLION, dash="dot", width=2), row=1, col=1
@@ -145,7 +141,7 @@ def draw_routers(result: Routers) -> go.Figure:
         [(EXPERT_AXIS, WORTH_AXIS), (SIZE_AXIS, WORTH_AXIS)],
         log_x=[True, True],
         log_y=[True, True],
-        titles=[f"N = {_short(result.dense_size)}", f"E = {result.number}"],
+        titles=[f"N = {format_number(result.dense_size)}", f"E = {result.number}"],
         height=490,
     )
     for name, worth in result.against_experts.items():

@@ -32,10 +32,8 @@ def _supply(result: Purchase, step: int, source: int) -> tuple[np.ndarray, np.nd
     """Lines from one source's points to the validation points that they supply most of."""
     supplier = result.supplier[step]
     served = np.flatnonzero(result.source[supplier] == source)
-    ends = np.full((served.size, 3, 2), np.nan, dtype=np.float32)
-    ends[:, 0], ends[:, 1] = result.points[supplier[served]], result.targets[served]
-    flat = ends.reshape(-1, 2)
-    return flat[:, 0], flat[:, 1]
+    ends = np.stack([result.points[supplier[served]], result.targets[served]]).astype(np.float32)
+    return draw.broken(*ends.T)
 
 
 def draw_purchase(result: Purchase) -> go.Figure:

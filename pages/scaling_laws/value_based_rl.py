@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from compute.scaling_laws.value_based_rl import (
     CostCurves,
@@ -20,15 +19,10 @@ from compute.scaling_laws.value_based_rl import (
 )
 from pages.kit import draw
 from pages.kit.lab import Lab, View
-from pages.kit.style import BLUE, GRAY, GREEN, MAP, ORANGE, VERMILLION
+from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, VERMILLION, shades
 
 RATIO_AXIS = "updates per environment step σ"
 DECADES = {"dtick": 1, "exponentformat": "power"}
-
-
-def _shades(n: int) -> list[str]:
-    """Colors along the map's scale, both ends left out."""
-    return sample_colorscale(MAP, list(np.linspace(0.3, 0.92, n))) if n > 1 else [BLUE]
 
 
 def _decades(*series: np.ndarray) -> list[float]:
@@ -116,7 +110,7 @@ def draw_costs(curves: CostCurves) -> go.Figure:
 
 def draw_frontier(result: Frontier) -> go.Figure:
     fig = draw.figure("environment steps D", "compute C, units", log_x=True, log_y=True, height=520)
-    for k, hue in enumerate(_shades(result.level.size)):
+    for k, hue in enumerate(shades(result.level.size)):
         level = float(result.level[k])
         name = f"level J = {level:.3g}" if level < 0.99 else f"level 1 − J = {1 - level:.2g}"
         fig.add_trace(draw.line(result.data[k], result.compute[k], name, hue, width=3))
@@ -149,7 +143,7 @@ def draw_toy(toy: ToyLaw) -> go.Figure:
 
 def draw_fit(result: DataFit) -> go.Figure:
     fig = draw.figure(RATIO_AXIS, "environment steps to the level", log_x=True, log_y=True, height=520)
-    for fit, hue in zip(result.fits, _shades(len(result.fits)), strict=True):
+    for fit, hue in zip(result.fits, shades(len(result.fits)), strict=True):
         x = result.utd[result.level == fit.level]
         span = np.geomspace(x.min() / 2, x.max() * 4, 2)
         fine = np.geomspace(0.1, 128.0, fit.curve.size)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from compute.parameters import format_number
 from compute.scaling_laws.vocabulary import (
     TRAINED,
     Characters,
@@ -161,8 +162,7 @@ def draw_in_use(result: InUse) -> go.Figure:
     fig = draw.figure(VOCABULARY_AXIS, "", log_x=True, x_range=(1e4, 1e6), y_range=(-0.7, n - 0.3), height=max(300, 110 + 34 * n))
     rows = np.arange(n)
     used, best, balanced = result.vocabulary[order], result.best[order], result.balanced[order]
-    stems_x = np.column_stack([used, best, np.full(n, np.nan)]).ravel()
-    fig.add_trace(draw.line(stems_x, np.repeat(rows, 3).astype(float), "", GRAY, width=5, opacity=0.35, showlegend=False))
+    fig.add_trace(draw.strokes(np.stack([used, best], axis=1), rows[:, None], GRAY, 5, opacity=0.35))
     fig.add_trace(draw.points(balanced, rows, "best if compute-optimal", BLUE, symbol="diamond-open", size=10))
     fig.add_trace(draw.points(best, rows, "best as trained", BLUE, symbol="diamond", size=11))
     marks = draw.points(used, rows, "used", VERMILLION, size=11)
@@ -197,10 +197,6 @@ def draw_in_use(result: InUse) -> go.Figure:
     return fig
 
 
-def _short(n: float) -> str:
-    return f"{n / 1e9:.3g}B" if n >= 1e9 else f"{n / 1e6:.3g}M"
-
-
 def draw_characters(curve: Characters) -> go.Figure:
     fig = draw.panels(
         [(VOCABULARY_AXIS, "tokens per character f(V)"), (VOCABULARY_AXIS, "FLOPs for the same text / fewest")],
@@ -210,7 +206,7 @@ def draw_characters(curve: Characters) -> go.Figure:
     )
     fig.add_trace(draw.line(curve.vocabulary, curve.tokens, "f(V)", GRAY, showlegend=False), row=1, col=1)
     for k, color in enumerate((BLUE, GREEN, VERMILLION)):
-        name = f"N<sub>nv</sub> = {_short(curve.sizes[k])}" + (" (yours)" if k == 2 else "")
+        name = f"N<sub>nv</sub> = {format_number(curve.sizes[k])}" + (" (yours)" if k == 2 else "")
         fig.add_trace(draw.line(curve.vocabulary, curve.cost[k], name, color), row=1, col=2)
         fig.add_trace(draw.points([curve.best[k]], [1.0], "", color, symbol="star", size=14, showlegend=False), row=1, col=2)
     draw.mark_x(fig, 2e5, "constant from<br>200,000 on", col=1)

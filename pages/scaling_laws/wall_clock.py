@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from compute.scaling_laws.wall_clock import (
     ClockCurves,
@@ -18,7 +17,7 @@ from compute.scaling_laws.wall_clock import (
 )
 from pages.kit import draw
 from pages.kit.lab import Lab, View
-from pages.kit.style import BLUE, MAP, ORANGE, SKY, VERMILLION
+from pages.kit.style import BLUE, ORANGE, SKY, VERMILLION, shades
 
 MODELS = {"flops": ("FLOPs", SKY), "traffic": ("traffic", VERMILLION), "roofline": ("roofline", ORANGE)}
 WIDTH_TICKS = [64, 128, 256, 512, 1024, 2048, 4096, 8192]
@@ -91,7 +90,7 @@ def draw_clock(curves: ClockCurves) -> go.Figure:
         widths=[0.6, 0.4],
         height=520,
     )
-    hues = sample_colorscale(MAP, list(np.linspace(0.3, 0.92, curves.width.size)))
+    hues = shades(curves.width.size)
     for k, hue in enumerate(hues):
         name = f"width {curves.width[k]:.0f}"
         fig.add_trace(draw.line(curves.hours, curves.loss[k], name, hue, width=2), row=1, col=1)

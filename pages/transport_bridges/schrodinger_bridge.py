@@ -28,13 +28,6 @@ from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, SIGNED, SKY, VER
 SECTORS = PALETTE[:6]
 
 
-def _broken(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Polylines (n_lines, n_points, 2) as one trace, broken between lines."""
-    gap = np.full((lines.shape[0], 1, 2), np.nan)
-    flat = np.concatenate([lines, gap], axis=1).reshape(-1, 2)
-    return flat[:, 0], flat[:, 1]
-
-
 def draw_flight(run: Flight) -> go.Figure:
     fig = draw.panels(
         [("x₁", "x₂"), ("x₁", "x₂")],
@@ -44,9 +37,7 @@ def draw_flight(run: Flight) -> go.Figure:
     )
     for color, k in zip(SECTORS, range(6), strict=True):
         chosen = np.flatnonzero(run.sector == k)[:1]
-        x, y = _broken(run.paths[::2, chosen].transpose(1, 0, 2))
-        line = {"mode": "lines", "line": {"color": faded(color, 0.6), "width": 1.2}, "hoverinfo": "skip", "showlegend": False}
-        fig.add_trace(go.Scatter(x=x, y=y, **line), row=1, col=1)
+        fig.add_trace(draw.strokes(*run.paths[::2, chosen].T, faded(color, 0.6)), row=1, col=1)
     for col in (1, 2):
         wanted = {"mode": "markers", "marker": {"color": GRAY, "size": 4, "opacity": 0.45}, "showlegend": False}
         fig.add_trace(go.Scatter(x=run.target[:, 0], y=run.target[:, 1], name="the end's law", **wanted), row=1, col=col)
@@ -57,10 +48,8 @@ def draw_flight(run: Flight) -> go.Figure:
     moving = [len(fig.data) - 1]
     for k, color in enumerate((BLUE, VERMILLION, GREEN)):
         start, ends = run.fan_starts[k], run.fan_ends[k]
-        lines = np.stack([np.broadcast_to(start, ends.shape), ends], axis=1)
-        x, y = _broken(lines)
-        fan = {"mode": "lines", "line": {"color": faded(color, 0.25), "width": 1}, "hoverinfo": "skip", "showlegend": False}
-        fig.add_trace(go.Scatter(x=x, y=y, **fan), row=1, col=2)
+        fan = np.stack([np.broadcast_to(start, ends.shape), ends]).T
+        fig.add_trace(draw.strokes(*fan, faded(color, 0.25), 1), row=1, col=2)
         fig.add_trace(draw.points(ends[:, 0], ends[:, 1], "end", color, size=4, showlegend=False), row=1, col=2)
         head = {"color": color, "size": 13, "symbol": "diamond", "line": {"color": "#ffffff", "width": 1.5}}
         fig.add_trace(
@@ -97,9 +86,7 @@ def draw_bundle(result: Bundle) -> go.Figure:
         fig.add_trace(go.Scatter(x=x, y=y, showlegend=False, hoverinfo="skip", **shape), row=1, col=1)
 
     def lines(step: int, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        paths = result.paths[step, group]
-        time = np.broadcast_to(result.time, paths.shape)
-        x, y = _broken(np.stack([time, paths], axis=2))
+        x, y = draw.broken(result.time, result.paths[step, group])
         return x.astype(np.float32), y.astype(np.float32)
 
     moving = []

@@ -35,17 +35,13 @@ def draw_film(run: Film) -> go.Figure:
         gap=0.06,
     )
     top = float(np.quantile(run.density, 0.995))
-    gap = np.full((1, run.ode.shape[1]), np.nan)
     n_times = run.time.size
     for col, paths in ((1, run.ode), (2, run.sde)):
         law = draw.heatmap(
             run.time, run.x, run.density, "exact density", zmin=0, zmax=top, hovertemplate="t %{x:.2f}<br>x %{y:.2f}<br>%{z:.3f}"
         )
         fig.add_trace(law.update(showscale=col == 2, name=""), row=1, col=col)
-        y = np.concatenate([paths, gap]).T.ravel()
-        x = np.tile(np.append(run.time, np.nan), paths.shape[1])
-        line = {"mode": "lines", "line": {"color": faded(WHITE, 0.45), "width": 1}, "hoverinfo": "skip", "showlegend": False}
-        fig.add_trace(go.Scatter(x=x, y=y, name="paths", **line), row=1, col=col)
+        fig.add_trace(draw.strokes(run.time, paths.T, faded(WHITE, 0.45), 1, name="paths"), row=1, col=col)
     moving = []
     for col, paths in ((1, run.ode), (2, run.sde)):
         dots = {"mode": "markers", "marker": {"color": VERMILLION, "size": 7, "line": {"color": WHITE, "width": 0.7}}}

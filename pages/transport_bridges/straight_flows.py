@@ -24,13 +24,6 @@ from pages.kit.lab import Lab, View
 from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILLION, faded
 
 
-def _broken(time: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns of (n_times, n_lines) as one trace, broken between lines."""
-    x = np.append(time, np.nan)
-    y = np.concatenate([lines, np.full((1, lines.shape[1]), np.nan)])
-    return np.tile(x, lines.shape[1]), y.T.ravel()
-
-
 def draw_flow(result: Flow) -> go.Figure:
     titles = ["Noise and data paired at random", "Paired with the chosen correlation"]
     fig = draw.panels([("time t", "x"), ("time t", "x")], titles=titles, height=540)
@@ -39,10 +32,10 @@ def draw_flow(result: Flow) -> go.Figure:
     for col, (name, lines) in enumerate(result.lines.items(), start=1):
         up = lines[-1] > 0
         for side, color in ((up, BLUE), (~up, GREEN)):
-            x, y = _broken(result.time, lines[:, side])
+            x, y = draw.broken(result.time, lines[:, side].T)
             style = {"mode": "lines", "line": {"color": faded(color, 0.6), "width": 1.5}, "hoverinfo": "skip"}
             fig.add_trace(go.Scatter(x=x, y=y, name="exact flow", showlegend=col == 1 and color == BLUE, **style), row=1, col=col)
-        x, y = _broken(result.euler_time, result.euler[name][:, ::4])
+        x, y = draw.broken(result.euler_time, result.euler[name][:, ::4].T)
         style = {"mode": "lines+markers", "line": {"color": VERMILLION, "width": 1.2, "dash": "dot"}, "marker": {"size": 5}}
         label = f"{result.euler_time.size - 1} Euler steps"
         fig.add_trace(go.Scatter(x=x, y=y, name=label, showlegend=col == 1, **style), row=1, col=col)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from compute.parameters import Dataset
 from pages.kit.discovery import Entry, entries, papers, topics
 from pages.kit.gallery import thumbnail
 from pages.kit.papers import STATUSES, catalogue, status_now
@@ -86,6 +87,27 @@ def test_hostile_permalinks(entry: Entry) -> None:
         assert not test.exception, (query, test.exception)
         assert warnings(test), query
         assert len(warnings(test)) < 3000
+
+
+@pytest.mark.parametrize("entry", LABS)
+def test_a_hostile_link_is_answered_part_by_part(entry: Entry) -> None:
+    """Each thing that a link may not say gets a sentence of its own and leaves allowed values."""
+    lab = entry.lab
+    said: list[tuple[str, str, str]] = [
+        ("view", "../../etc/passwd", ""),
+        ("nothing", "x" * 5000, ""),
+        ("pins", "name=a&b=c|%00", ""),
+        *((name, text, name) for name in lab.parameters for text in ("NaN", "1e999", "-1e999", "<script>alert(1)</script>", "")),
+    ]
+    for name, text, blamed in said:
+        state = LabState(entry, dict(lab.defaults), lab.views[0].title)
+        state.read_url({name: text})
+        if isinstance(lab.parameters.get(name), Dataset):
+            blamed = ""  # a link cannot carry one
+        assert 0 < len(state.problems.get(blamed, "")) < 500, (name, text, state.problems)
+        for other, parameter in lab.parameters.items():
+            if state.values[other] is not None:
+                parameter.validate(other, state.values[other])
 
 
 @pytest.mark.parametrize("entry", LABS)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from compute.experiment import Result, experiment
 from compute.methods.bootstrap import interval, standard_error
 from compute.models.scaling_form import FLOP_PER_PARAMETER_TOKEN
-from compute.parameters import ParameterError, Seed
+from compute.parameters import ParameterError
 from compute.scaling_laws.loss_to_loss.fits import (
     Analysis,
     LossMap,
@@ -29,27 +29,13 @@ from compute.scaling_laws.loss_to_loss.fits import (
 from compute.scaling_laws.loss_to_loss.runs import (
     FIT_BUDGET,
     OPTIMUM,
-    Allocation0,
-    Allocation1,
-    Exponent0,
-    Exponent1,
-    Factor,
-    LawForm,
     Measured,
-    Noise,
-    Offset0,
-    Offset1,
-    Pairing,
     PairTable,
-    Points,
-    Reducible0,
-    Reducible1,
     Refits,
     Setting,
-    SharedNoise,
-    Source,
     at_ratio,
     measure,
+    with_setting,
 )
 from compute.scaling_laws.loss_to_loss.theory import sensitivity
 
@@ -206,33 +192,17 @@ class LossAgainstLoss(Result):
 
 
 @experiment(seconds=refit_seconds)
+@with_setting
 def loss_against_loss(
     *,
-    exponent_0: Exponent0 = 0.15,
-    exponent_1: Exponent1 = 0.2,
-    offset_0: Offset0 = 1.7,
-    offset_1: Offset1 = 1.0,
-    reducible_0: Reducible0 = 0.9,
-    reducible_1: Reducible1 = 0.5,
-    allocation_0: Allocation0 = 0.45,
-    allocation_1: Allocation1 = 0.45,
-    pairing: Pairing = OPTIMUM,
-    law: LawForm = "coupled",
-    few_shot_points: Points = 6,
-    extrapolation_factor: Factor = 20.0,
-    noise: Noise = 0.003,
-    shared_noise: SharedNoise = 0.5,
-    source: Source = "trained",
+    setting: Setting,
     n_refits: Refits = 200,
-    seed: Seed = 0,
     pairs: PairTable = None,
 ) -> Iterator[tuple[float, LossAgainstLoss]]:
     """Fit L1 = K (L0 - E0)^kappa + E1 to a few pairs of runs and extrapolate it (134, equation 5).
 
     E0 comes from dataset 0's own law, fitted to its 40 runs. The band refits everything, E0 included.
     """
-    values = locals()
-    setting = Setting(**{name: values[name] for name in Setting.__dataclass_fields__})
     study = study_of(setting, n_refits, pairs)
     found, refits, data = study.analysis, study.refitted, study.analysis.measured
     pair_0 = data.loss_0[data.paired]
@@ -333,25 +303,11 @@ class AgainstCompute(Result):
 
 
 @experiment(seconds=refit_seconds)
+@with_setting
 def against_compute(
     *,
-    exponent_0: Exponent0 = 0.15,
-    exponent_1: Exponent1 = 0.2,
-    offset_0: Offset0 = 1.7,
-    offset_1: Offset1 = 1.0,
-    reducible_0: Reducible0 = 0.9,
-    reducible_1: Reducible1 = 0.5,
-    allocation_0: Allocation0 = 0.45,
-    allocation_1: Allocation1 = 0.45,
-    pairing: Pairing = OPTIMUM,
-    law: LawForm = "coupled",
-    few_shot_points: Points = 6,
-    extrapolation_factor: Factor = 20.0,
-    noise: Noise = 0.003,
-    shared_noise: SharedNoise = 0.5,
-    source: Source = "trained",
+    setting: Setting,
     n_refits: Refits = 200,
-    seed: Seed = 0,
     pairs: PairTable = None,
 ) -> Iterator[tuple[float, AgainstCompute]]:
     """Both losses against compute: dataset 1 foretold from dataset 0's law through the map, and by dataset 1's own law.
@@ -361,8 +317,6 @@ def against_compute(
     ParameterError
         Where a reader's pairs have no compute.
     """
-    values = locals()
-    setting = Setting(**{name: values[name] for name in Setting.__dataclass_fields__})
     study = study_of(setting, n_refits, pairs)
     found, refits, data = study.analysis, study.refitted, study.analysis.measured
     law_0, law_1 = found.source, found.own
@@ -440,30 +394,14 @@ class ExponentCloud(Result):
 
 
 @experiment(seconds=refit_seconds)
+@with_setting
 def exponent_cloud(
     *,
-    exponent_0: Exponent0 = 0.15,
-    exponent_1: Exponent1 = 0.2,
-    offset_0: Offset0 = 1.7,
-    offset_1: Offset1 = 1.0,
-    reducible_0: Reducible0 = 0.9,
-    reducible_1: Reducible1 = 0.5,
-    allocation_0: Allocation0 = 0.45,
-    allocation_1: Allocation1 = 0.45,
-    pairing: Pairing = OPTIMUM,
-    law: LawForm = "coupled",
-    few_shot_points: Points = 6,
-    extrapolation_factor: Factor = 20.0,
-    noise: Noise = 0.003,
-    shared_noise: SharedNoise = 0.5,
-    source: Source = "trained",
+    setting: Setting,
     n_refits: Refits = 200,
-    seed: Seed = 0,
     pairs: PairTable = None,
 ) -> Iterator[tuple[float, ExponentCloud]]:
     """Bootstrap of kappa beside its first-order standard error, and the residuals of the pairs about the map."""
-    values = locals()
-    setting = Setting(**{name: values[name] for name in Setting.__dataclass_fields__})
     study = study_of(setting, n_refits, pairs)
     kappa, data, fit = study.refitted.kappa, study.analysis.measured, study.analysis.loss_map
     middle = float(np.median(kappa))
@@ -474,7 +412,7 @@ def exponent_cloud(
     x = y = np.empty(0)
     error = exact = None
     if study.setting is not None:
-        error = sensitivity(setting).kappa_error(noise, shared_noise)
+        error = sensitivity(setting).kappa_error(setting.noise, setting.shared_noise)
         exact = None if setting.exact_map is None else setting.exact_map[0]
         if error > 1e-4 and exact is not None:
             x = exact + error * np.linspace(-4, 4, 81)

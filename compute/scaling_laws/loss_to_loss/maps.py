@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compute.experiment import Result, experiment
 from compute.methods.grids import grid_table
-from compute.parameters import LogInteger, ParameterError, Seed
+from compute.parameters import LogInteger, ParameterError
 from compute.scaling_laws.loss_to_loss.fits import N_CONSTANTS, analyze, misfit
 from compute.scaling_laws.loss_to_loss.runs import (
     OPTIMUM,
@@ -21,20 +21,15 @@ from compute.scaling_laws.loss_to_loss.runs import (
     Allocation1,
     Exponent0,
     Exponent1,
-    Factor,
     LawForm,
-    Noise,
     Offset0,
     Offset1,
-    Pairing,
-    Points,
     Reducible0,
     Reducible1,
     Setting,
-    SharedNoise,
-    Source,
     measure,
     run_places,
+    with_setting,
 )
 from compute.scaling_laws.loss_to_loss.theory import sensitivity
 
@@ -99,41 +94,25 @@ class Advantage(Result):
 @experiment(
     seconds=lambda n_studies, pairing, law, **_: 0.03 + n_studies * (9e-3 if pairing == PLANE and law == "coupled" else 4.5e-3)
 )
+@with_setting
 def advantage(
     *,
-    exponent_0: Exponent0 = 0.15,
-    exponent_1: Exponent1 = 0.2,
-    offset_0: Offset0 = 1.7,
-    offset_1: Offset1 = 1.0,
-    reducible_0: Reducible0 = 0.9,
-    reducible_1: Reducible1 = 0.5,
-    allocation_0: Allocation0 = 0.45,
-    allocation_1: Allocation1 = 0.45,
-    pairing: Pairing = OPTIMUM,
-    law: LawForm = "coupled",
-    few_shot_points: Points = 6,
-    extrapolation_factor: Factor = 20.0,
-    noise: Noise = 0.003,
-    shared_noise: SharedNoise = 0.5,
-    source: Source = "trained",
+    setting: Setting,
     n_studies: Studies = 20,
-    seed: Seed = 0,
 ) -> Iterator[tuple[float, Advantage]]:
     """Relative error at the target of the map and of dataset 1's own law, over the runs on dataset 1 and the shared noise.
 
     The errors are first order in the noise, plus what bias is left without noise; studies are drawn and fitted to check them.
     """
-    values = locals()
-    setting = Setting(**{name: values[name] for name in Setting.__dataclass_fields__})
-    sizes = np.unique(np.append(POINTS, few_shot_points))
+    sizes = np.unique(np.append(POINTS, setting.few_shot_points))
     found = [sensitivity(replace(setting, few_shot_points=int(n))) for n in sizes]
     tiny = 1e-12  # both are exact without noise
-    plane = np.array([np.log2((s.by_map(noise, SHARED) + tiny) / (s.by_own(noise) + tiny)) for s in found]).T
-    map_theory = np.array([float(s.by_map(noise, shared_noise)) for s in found])
-    own_theory = np.array([s.by_own(noise) for s in found])
-    k = int(np.flatnonzero(sizes == few_shot_points)[0])
-    form = "compute" if pairing == OPTIMUM else law
-    n_constants = N_CONSTANTS[form] if few_shot_points >= N_CONSTANTS[form] else 3
+    plane = np.array([np.log2((s.by_map(setting.noise, SHARED) + tiny) / (s.by_own(setting.noise) + tiny)) for s in found]).T
+    map_theory = np.array([float(s.by_map(setting.noise, setting.shared_noise)) for s in found])
+    own_theory = np.array([s.by_own(setting.noise) for s in found])
+    k = int(np.flatnonzero(sizes == setting.few_shot_points)[0])
+    form = "compute" if setting.pairing == OPTIMUM else setting.law
+    n_constants = N_CONSTANTS[form] if setting.few_shot_points >= N_CONSTANTS[form] else 3
     points, means, errors = np.empty(0), np.empty((2, 0)), np.empty((2, 0))
 
     def result() -> Advantage:
@@ -146,8 +125,8 @@ def advantage(
             points,
             means,
             errors,
-            shared_noise,
-            few_shot_points,
+            setting.shared_noise,
+            setting.few_shot_points,
             n_constants,
             (float(map_theory[k]), float(own_theory[k])),
         )

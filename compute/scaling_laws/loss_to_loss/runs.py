@@ -23,8 +23,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from compute.methods.shared_parameters import gathered
 from compute.models.scaling_form import FLOP_PER_PARAMETER_TOKEN
-from compute.parameters import Choice, Column, Dataset, LogInteger, LogReal, Real
+from compute.parameters import Choice, Column, Dataset, LogInteger, LogReal, Real, Seed
 
 Array = NDArray[np.float64]
 
@@ -164,22 +165,22 @@ def few(n_points: int, n_runs: int = N_RUNS) -> NDArray[np.int64]:
 class Setting:
     """The two datasets and how they are measured."""
 
-    exponent_0: float
-    exponent_1: float
-    offset_0: float
-    offset_1: float
-    reducible_0: float
-    reducible_1: float
-    allocation_0: float
-    allocation_1: float
-    pairing: str
-    law: str
-    few_shot_points: int
-    extrapolation_factor: float
-    noise: float
-    shared_noise: float
-    source: str
-    seed: int
+    exponent_0: Exponent0 = 0.15
+    exponent_1: Exponent1 = 0.2
+    offset_0: Offset0 = 1.7
+    offset_1: Offset1 = 1.0
+    reducible_0: Reducible0 = 0.9
+    reducible_1: Reducible1 = 0.5
+    allocation_0: Allocation0 = 0.45
+    allocation_1: Allocation1 = 0.45
+    pairing: Pairing = OPTIMUM
+    law: LawForm = "coupled"
+    few_shot_points: Points = 6
+    extrapolation_factor: Factor = 20.0
+    noise: Noise = 0.003
+    shared_noise: SharedNoise = 0.5
+    source: Source = "trained"
+    seed: Seed = 0
 
     @property
     def laws(self) -> tuple[DataLaw, DataLaw]:
@@ -210,6 +211,9 @@ class Setting:
                 return None
         kappa = self.exponent_1 / self.exponent_0
         return kappa, self.reducible_1 * self.reducible_0**-kappa
+
+
+with_setting = gathered(Setting, "setting")
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from compute.experiment import experiment
 from compute.models.tiny_network import Adam
 from compute.parameters import Flag, Integer, LogInteger, Seed
-from compute.scaling_laws.mu_transfer.exact import Steps
+from compute.scaling_laws.mu_transfer.exact import SMALLEST_WIDTH, Steps, widths_to
 from compute.scaling_laws.mu_transfer.sweep import Arm, Array, RateSweep
 
 N_TOKENS = N_EMBED = 8
-BASE = 16
 BATCH, N_TEST = 64, 1000
 NOISE = 0.5
 ROTATION = np.linalg.qr(np.random.default_rng(1).standard_normal((N_EMBED, N_EMBED)))[0]
@@ -37,11 +36,6 @@ HeadWidth = Annotated[
 ]
 ZeroQuery = Annotated[bool, Flag("zero query", "", help="Start W_Q at zero.")]
 HeadSeeds = Annotated[int, Integer("seeds", "R", low=2, high=8, help="Heads trained at each width and rate.")]
-
-
-def widths_to(largest: int) -> list[int]:
-    """Growing fourfold from 16, the largest last."""
-    return sorted({BASE * 4**k for k in range(4) if BASE * 4**k < largest / 1.5} | {largest})
 
 
 def samples(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64], Array]:
@@ -93,7 +87,7 @@ def attention_sweep(
     widths = widths_to(head_width)
     loss: dict[str, list[Array]] = {name: [] for name in SLOPES}
     for done, d in enumerate(widths, start=1):
-        for name, scale in (("1/√d", d**-0.5), ("1/d", BASE**0.5 / d)):
+        for name, scale in (("1/√d", d**-0.5), ("1/d", SMALLEST_WIDTH**0.5 / d)):
             loss[name].append(swept_losses(scale, d, zero_query, n_heads, steps, seed))
         arms = tuple(Arm(name, slope, widths[:done], [RATES] * done, list(loss[name])) for name, slope in SLOPES.items())
         yield done / len(widths), RateSweep(arms)

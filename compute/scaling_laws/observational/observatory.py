@@ -19,7 +19,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
-from compute.parameters import Choice, Column, Dataset, Integer, ParameterError, Real
+from compute.methods.shared_parameters import gathered
+from compute.parameters import Choice, Column, Dataset, Integer, ParameterError, Real, Seed
 
 Array = NDArray[np.float64]
 
@@ -69,16 +70,19 @@ ScoreTable = Annotated[pl.DataFrame | None, SCORES]
 class Setting:
     """The observatory and its analysis."""
 
-    families: int
-    models_per_family: int
-    latent_dimensions: int
-    benchmarks: int
-    benchmark_noise: float
-    cutoff_percentile: float
-    components_used: int
-    sigmoid_sharpness: float
-    ceiling: str
-    seed: int
+    families: Families = 8
+    models_per_family: ModelsPerFamily = 5
+    latent_dimensions: LatentDimensions = 2
+    benchmarks: Benchmarks = 8
+    benchmark_noise: ScoreNoise = 0.03
+    cutoff_percentile: Cutoff = 70.0
+    components_used: Components = 2
+    sigmoid_sharpness: Sharpness = 2.0
+    ceiling: Ceiling = "clipped"
+    seed: Seed = 0
+
+
+with_setting = gathered(Setting, "setting")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from compute.scaling_laws.observational.observatory import (
     Benchmarks,
     Ceiling,
     Components,
-    Cutoff,
     Families,
     LatentDimensions,
     ModelsPerFamily,
@@ -34,9 +33,9 @@ from compute.scaling_laws.observational.observatory import (
     ScoreNoise,
     ScoreTable,
     Setting,
-    Sharpness,
     observe,
     simulate,
+    with_setting,
 )
 
 Array = NDArray[np.float64]
@@ -45,10 +44,6 @@ Studies = Annotated[int, LogInteger("simulated studies", "R", low=2, high=100, h
 
 LEAST_ERROR = 1e-6  # without noise the errors are those of the fit's tolerance
 REFERENCE = 22.0  # log10 FLOP at which families are compared
-
-
-def _setting(values: dict[str, object]) -> Setting:
-    return Setting(**{name: values[name] for name in Setting.__dataclass_fields__})  # type: ignore[arg-type]
 
 
 def _errors(found: Prediction, observatory: Observatory) -> dict[str, float | str]:
@@ -109,18 +104,10 @@ class Extrapolation(Result):
 
 
 @experiment
+@with_setting
 def extrapolation(
     *,
-    families: Families = 8,
-    models_per_family: ModelsPerFamily = 5,
-    latent_dimensions: LatentDimensions = 2,
-    benchmarks: Benchmarks = 8,
-    benchmark_noise: ScoreNoise = 0.03,
-    cutoff_percentile: Cutoff = 70.0,
-    components_used: Components = 2,
-    sigmoid_sharpness: Sharpness = 2.0,
-    ceiling: Ceiling = "clipped",
-    seed: Seed = 0,
+    setting: Setting,
     scores: ScoreTable = None,
 ) -> Extrapolation:
     """Fit a task on the weaker models, against principal components of public scores and against compute; foretell the stronger.
@@ -130,7 +117,6 @@ def extrapolation(
     ParameterError
         Where the models below the cutoff are fewer than the sigmoid's parameters.
     """
-    setting = _setting(locals())
     observatory = observe(setting, scores)
     found = foretell(observatory, setting)
     pcs = found.capability.scores
@@ -153,7 +139,7 @@ def extrapolation(
         found.by_compute.predict(at[:, None]) if found.by_compute is not None else np.empty(0),
         found.by_capability.predict(pcs),
         found.by_capability.standard_error(pcs),
-        float(np.percentile(log_c, cutoff_percentile)) if log_c.size else 0.0,
+        float(np.percentile(log_c, setting.cutoff_percentile)) if log_c.size else 0.0,
         _errors(found, observatory)
         | {"variance in the components used": first, "models fitted": int(found.train.sum()), "foretold": int(found.test.sum())},
     )
@@ -225,7 +211,7 @@ def efficiencies(
     ParameterError
         Where a reader's models have no compute.
     """
-    setting = Setting(families, models_per_family, latent_dimensions, benchmarks, benchmark_noise, 70.0, 1, 2.0, ceiling, seed)
+    setting = Setting(families, models_per_family, latent_dimensions, benchmarks, benchmark_noise, ceiling=ceiling, seed=seed)
     observatory = observe(setting, scores)
     if observatory.log_compute is None:
         raise ParameterError("scores", "needs the compute of every model here: a column FLOP.")
@@ -290,9 +276,7 @@ def dimensions(
 
     The noise variance is that left beyond the components used, spread over all directions.
     """
-    setting = Setting(
-        families, models_per_family, latent_dimensions, benchmarks, benchmark_noise, 70.0, components_used, 2.0, ceiling, seed
-    )
+    setting = Setting(families, models_per_family, latent_dimensions, benchmarks, benchmark_noise, ceiling=ceiling, seed=seed)
     observatory = observe(setting, scores)
     n, p = observatory.scores.shape
     if components_used >= min(n, p):
@@ -344,23 +328,13 @@ class Payoff(Result):
 @experiment(
     seconds=lambda n_studies, families, models_per_family, **_: 36 * n_studies * (1.2e-3 + 2e-6 * families * models_per_family)
 )
+@with_setting
 def payoff(
     *,
-    families: Families = 8,
-    models_per_family: ModelsPerFamily = 5,
-    latent_dimensions: LatentDimensions = 2,
-    benchmarks: Benchmarks = 8,
-    components_used: Components = 2,
-    sigmoid_sharpness: Sharpness = 2.0,
-    ceiling: Ceiling = "clipped",
-    cutoff_percentile: Cutoff = 70.0,
-    benchmark_noise: ScoreNoise = 0.03,
+    setting: Setting,
     n_studies: Studies = 5,
-    seed: Seed = 0,
 ) -> Iterator[tuple[float, Payoff]]:
     """Median held-out error by capability over that by compute; the same observatories in every cell."""
-    values = dict(locals())
-    setting = _setting(values)
     shape = (NOISES.size, CUTOFFS.size)
     ours, theirs = np.full(shape, np.nan), np.full(shape, np.nan)
 
@@ -370,7 +344,7 @@ def payoff(
     for i, noise in enumerate(NOISES):
         errors = np.full((n_studies, CUTOFFS.size, 2), np.nan)
         for r in range(n_studies):
-            observatory = simulate(replace(setting, benchmark_noise=float(noise)), np.random.default_rng([seed, r]))
+            observatory = simulate(replace(setting, benchmark_noise=float(noise)), np.random.default_rng([setting.seed, r]))
             for j, cutoff in enumerate(CUTOFFS):
                 try:
                     found = foretell(observatory, replace(setting, cutoff_percentile=float(cutoff)), by_families=False)
@@ -423,36 +397,27 @@ class Selection(Result):
 
 
 @experiment
+@with_setting
 def selection(
     *,
-    families: Families = 8,
-    models_per_family: ModelsPerFamily = 5,
-    latent_dimensions: LatentDimensions = 2,
-    benchmarks: Benchmarks = 8,
-    benchmark_noise: ScoreNoise = 0.03,
-    cutoff_percentile: Cutoff = 70.0,
-    components_used: Components = 2,
-    sigmoid_sharpness: Sharpness = 2.0,
-    ceiling: Ceiling = "clipped",
-    seed: Seed = 0,
+    setting: Setting,
     scores: ScoreTable = None,
 ) -> Selection:
     """Evaluate only some of the weak models on the task: in the order of D-optimality over their components, or at random."""
-    setting = _setting(locals())
     observatory = observe(setting, scores)
     found = foretell(observatory, setting)
     pcs, y = found.capability.scores, observatory.target
-    train, test = split(observatory, pcs[:, 0], cutoff_percentile)
+    train, test = split(observatory, pcs[:, 0], setting.cutoff_percentile)
     weak = np.flatnonzero(train)
     order = weak[d_optimal_order(pcs[weak])]
-    least = components_used + 2
+    least = setting.components_used + 2
     counts = np.unique(np.rint(np.geomspace(least, weak.size, 7)).astype(int))
 
     def error(rows: NDArray[np.int64]) -> float:
         predicted = fit_sigmoid(pcs[rows], y[rows]).predict(pcs[test])
         return max(float(np.sqrt(np.mean((predicted - y[test]) ** 2))), LEAST_ERROR)
 
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([setting.seed, 1])
     drawn = np.array([[error(rng.permutation(weak)[:m]) for _ in range(9)] for m in counts])
     low, middle, high = np.quantile(drawn, [0.25, 0.5, 0.75], axis=1)
     names = observatory.family_names

@@ -108,7 +108,7 @@ def _purchase_seconds(seed: int, share: float, **values: object) -> float:
 
 @experiment(seconds=_purchase_seconds)
 @with_market
-def purchase(*, market: Market, share: Share = 0.7, seed: Seed = 0) -> Iterator[tuple[float, Purchase]]:
+def purchase(*, share: Share = 0.7, seed: Seed = 0, market: Market) -> Iterator[tuple[float, Purchase]]:
     """Follow the gradient of projected accuracy in the mix, by the dual potentials of transport, from a share of the last source."""
     pool, projection = reveal(market, seed)
     n = market.target_size
@@ -210,7 +210,7 @@ def _mix_seconds(repeats: int, seed: int, **values: object) -> float:
 
 @experiment(seconds=_mix_seconds)
 @with_market
-def mix_curve(*, market: Market, repeats: Repeats = 6, seed: Seed = 0) -> Iterator[tuple[float, MixCurve]]:
+def mix_curve(*, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, MixCurve]]:
     """Projected and measured accuracy against the share of the last source, with the pilots that stage 1 was fitted to."""
     pool, projection = reveal(market, seed)
     mixes = along(SHARES, market.sources)
@@ -307,7 +307,7 @@ def _size_seconds(repeats: int, seed: int, **values: object) -> float:
 
 @experiment(seconds=_size_seconds)
 @with_market
-def size_curve(*, market: Market, repeats: Repeats = 6, seed: Seed = 0) -> Iterator[tuple[float, SizeCurve]]:
+def size_curve(*, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, SizeCurve]]:
     """Stage 2: accuracy projected in log N from two revealed sizes, against trainings up to the purchase."""
     pool, projection = reveal(market, seed)
     chosen = follow(pool, 1 / market.sources, upward=projection.slope(market.target_size) > 0).mixes[-1]
@@ -393,7 +393,7 @@ class Prices(Result):
 
 @experiment(seconds=lambda share, seed, **values: 0.02 + 3 * transport_seconds(Market(**values), 2 + values["sources"]))
 @with_market
-def prices(*, market: Market, share: Share = 0.7, seed: Seed = 0) -> Iterator[tuple[float, Prices]]:
+def prices(*, share: Share = 0.7, seed: Seed = 0, market: Market) -> Iterator[tuple[float, Prices]]:
     """Dual potential of every revealed point at a mix, and its mean on each source: the gradient of the distance."""
     pool, _, _ = look(market, seed)
     k = market.sources
@@ -470,7 +470,7 @@ def _triangle_seconds(share: float, repeats: int, seed: int, **values: object) -
 
 @experiment(seconds=_triangle_seconds)
 @with_market
-def triangle(*, market: Market, share: Share = 0.7, repeats: Repeats = 6, seed: Seed = 0) -> Iterator[tuple[float, Triangle]]:
+def triangle(*, share: Share = 0.7, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, Triangle]]:
     """Accuracy over the simplex of three sources: what the two stages project, and what trainings give."""
     if market.sources != 3:
         raise ParameterError("sources", "has to be 3 here, the corners of the triangle.")
