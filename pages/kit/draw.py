@@ -76,10 +76,9 @@ def line(x: ArrayLike, y: ArrayLike, name: str, color: str, *, dash: str = "soli
 
 def broken(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Many curves as one trace's ``x`` and ``y``: curves are rows, or one row shared by all, and the pen lifts after each."""
-    x, y = np.broadcast_arrays(np.atleast_2d(x), np.atleast_2d(y))
-    lift = ((0, 0), (0, 1))
-    # Only y needs the gap, but hover text would show an x alone.
-    return tuple(np.pad(a.astype(np.result_type(a, np.float32)), lift, constant_values=np.nan).ravel() for a in (x, y))
+    rows = np.broadcast_arrays(np.atleast_2d(x), np.atleast_2d(y))
+    lifted = [np.pad(a.astype(np.result_type(a, np.float32)), ((0, 0), (0, 1)), constant_values=np.nan).ravel() for a in rows]
+    return lifted[0], lifted[1]
 
 
 def strokes(x: ArrayLike, y: ArrayLike, color: str, width: float = 1.2, **more: Any) -> go.Scatter:
