@@ -21,10 +21,10 @@ equation 3 for one observation a group, section 3.2 for groups.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
@@ -41,6 +41,20 @@ def signal(t: ArrayLike) -> Array:
 def rate(t: ArrayLike) -> Array:
     """beta at t."""
     return np.asarray(BETA_MIN + (BETA_MAX - BETA_MIN) * np.asarray(t, dtype=float))
+
+
+# SciPy's own ask what kind of array they have been given, which takes longer than the answer.
+def log_sum_exp(logits: Array) -> Array:
+    """Over the last axis."""
+    top = logits.max(axis=-1)
+    return np.asarray(top + np.log(np.exp(logits - top[..., None]).sum(axis=-1)))
+
+
+def softmax(logits: Array) -> Array:
+    """Over the last axis."""
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    weight /= weight.sum(axis=-1, keepdims=True)
+    return np.asarray(weight)
 
 
 def group_sizes(n: int, group_size: int) -> Array:
@@ -80,29 +94,35 @@ class Composed:
     means: Array
     sizes: Array
 
-    def _parts(self, t: float) -> tuple[Array, Array, Array]:
-        """Log weights and means (G, K), and variances (G, 1), of the groups' posteriors noised to t."""
+    @cached_property
+    def _posteriors(self) -> tuple[Array, Array, Array]:
+        """Log weights and means (G, K), and precisions (G, 1), of the groups' posteriors."""
         evidence = self.prior_scale**2 + self.noise_scale**2 / self.sizes[:, None]
         log_weight = -((self.means[:, None] - self.modes) ** 2) / (2 * evidence)
-        log_weight -= logsumexp(log_weight, axis=1, keepdims=True)
+        log_weight -= log_sum_exp(log_weight)[:, None]
         precision = 1 / self.prior_scale**2 + self.sizes[:, None] / self.noise_scale**2
         mean = (self.modes / self.prior_scale**2 + (self.sizes * self.means)[:, None] / self.noise_scale**2) / precision
+        return log_weight, mean, precision
+
+    def _parts(self, t: float) -> tuple[Array, Array, Array]:
+        """Log weights and means (G, K), and variances (G, 1), of the groups' posteriors noised to t."""
+        log_weight, mean, precision = self._posteriors
         a = float(signal(t))
         return log_weight, np.sqrt(a) * mean, a / precision + 1 - a
 
     def log_prior(self, theta: Array) -> Array:
         """Up to a constant, (n,)."""
-        return np.asarray(logsumexp(-((theta[:, None] - self.modes) ** 2) / (2 * self.prior_scale**2), axis=1))
+        return log_sum_exp(-((theta[:, None] - self.modes) ** 2) / (2 * self.prior_scale**2))
 
     def prior_score(self, theta: Array) -> Array:
         gap = theta[:, None] - self.modes
-        weight = np.exp(-(gap**2) / (2 * self.prior_scale**2) - self.log_prior(theta)[:, None])
-        return np.asarray(-np.sum(weight * gap, axis=1) / self.prior_scale**2)
+        weight = softmax(-(gap**2) / (2 * self.prior_scale**2))
+        return np.asarray(-np.einsum("nk,nk->n", weight, gap) / self.prior_scale**2)
 
     def log_bridge(self, theta: Array, t: float) -> Array:
         """log q_t up to a constant, (n,)."""
         log_weight, mean, variance = self._parts(t)
-        each = logsumexp(log_weight - (theta[:, None, None] - mean) ** 2 / (2 * variance), axis=2)
+        each = log_sum_exp(log_weight - (theta[:, None, None] - mean) ** 2 / (2 * variance))
         return np.asarray((1 - self.sizes.size) * (1 - t) * self.log_prior(theta) + each.sum(axis=1))
 
     def score(self, theta: Array, t: float) -> Array:
@@ -111,10 +131,8 @@ class Composed:
             return np.asarray(-self.precision(t) * (theta - self.mean(t)))
         log_weight, mean, variance = self._parts(t)
         gap = theta[:, None, None] - mean
-        exponent = log_weight - gap**2 / (2 * variance)
-        weight = np.exp(exponent - exponent.max(axis=2, keepdims=True))
-        weight /= weight.sum(axis=2, keepdims=True)
-        groups = -np.sum(weight * gap / variance, axis=(1, 2))
+        weight = softmax(log_weight - gap**2 / (2 * variance))
+        groups = -np.einsum("ngk,ngk,g->n", weight, gap, 1 / variance[:, 0])
         return np.asarray((1 - self.sizes.size) * (1 - t) * self.prior_score(theta) + groups)
 
     def precision(self, t: ArrayLike) -> Array:

@@ -221,11 +221,11 @@ def draw_union_map(result: UnionMap) -> go.Figure:
     if result.dropped_shard:
         ghosts = result.forgotten_samples
         fig.add_trace(draw.points(ghosts[:, 0], ghosts[:, 1], "forgotten", GRAY, size=4, symbol="x-thin-open"), row=1, col=2)
-    hue = np.array(SHARDS)[result.cloud_owner]
-    for cloud, name, color in ((result.constant, "constant weights", "#555555"), (result.cloud, "posterior weights", hue)):
-        trace = draw.points(cloud[-1, :, 0], cloud[-1, :, 1], name, BLUE, size=3.5)
-        trace.marker.color = color
-        fig.add_trace(trace, row=1, col=2)
+    x, y = result.constant[-1].T
+    fig.add_trace(draw.points(x, y, "constant weights", "#555555", size=3.5), row=1, col=2)
+    x, y = result.cloud[-1].T
+    owned = draw.grouped(result.cloud_owner, SHARDS, 3.5)
+    fig.add_trace(draw.points(x, y, "posterior weights", BLUE).update(marker=owned, overwrite=True), row=1, col=2)
     moving = [0, 1, 2, len(fig.data) - 2, len(fig.data) - 1]
     shown = result.path_level > 0.02
     for k in range(n_shards):

@@ -33,12 +33,11 @@ def draw_spirals(run: Spirals) -> go.Figure:
         widths=[0.58, 0.42],
         height=580,
     )
-    hue = np.array(HUES)[run.mode % len(HUES)]
     last = len(run.time) - 1
     for k, color in enumerate(HUES):
         chosen = np.flatnonzero(run.mode == k)[:3]
         fig.add_trace(draw.strokes(*run.position[:, chosen].T, color), row=1, col=1)
-    cloud = {"mode": "markers", "marker": {"color": hue, "size": 4}, "showlegend": False, "name": "particles"}
+    cloud = {"mode": "markers", "marker": draw.grouped(run.mode % len(HUES), HUES, 4), "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=run.position[last, :, 1], **cloud), row=1, col=1)
     fig.add_trace(draw.line(*run.ellipses[last], "exact law, 2 s.d. of each mode", GRAY, width=1.6), row=1, col=1)
     floor = np.maximum(run.divergence, 1e-9)

@@ -32,12 +32,11 @@ def draw_phase_flow(run: PhaseFlow) -> go.Figure:
         widths=[0.58, 0.42],
         height=560,
     )
-    hue = np.array(HUES)[run.mode % len(HUES)]
     start = 0
     for k, color in enumerate(HUES[:3]):
         chosen = np.flatnonzero(run.mode == k)[:3]
         fig.add_trace(draw.strokes(run.x[:, chosen].T, run.momentum[:, chosen].T, color, 1), row=1, col=1)
-    cloud = {"mode": "markers", "marker": {"color": hue, "size": 4}, "showlegend": False, "name": "particles"}
+    cloud = {"mode": "markers", "marker": draw.grouped(run.mode % len(HUES), HUES, 4), "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.x[start], y=run.momentum[start], **cloud), row=1, col=1)
     outline = draw.line(*run.ellipses[start], "exact law, 2 s.d. of each component", GRAY, width=1.6)
     fig.add_trace(outline, row=1, col=1)
@@ -183,13 +182,12 @@ def draw_early_estimate(run: EarlyEstimate) -> go.Figure:
         widths=[0.52, 0.48],
         height=580,
     )
-    hue = np.array(HUES)[run.mode % len(HUES)]
     at = int(np.abs(run.time - 0.3).argmin())
     fig.add_trace(go.Scatter(**_guesses(run, at), mode="markers", name="estimate of the end", showlegend=True), row=1, col=1)
-    fig.data[0].marker = {"color": hue, "size": 6, "symbol": "circle-open", "opacity": 0.7}
+    fig.data[0].marker = draw.grouped(run.mode % len(HUES), HUES, 6, symbol="circle-open", opacity=0.7)
     arrow = {"mode": "lines", "line": {"color": GRAY, "width": 1}, "hoverinfo": "skip", "name": "velocity × 0.15"}
     fig.add_trace(go.Scatter(**_arrows(run, at), **arrow), row=1, col=1)
-    cloud = {"mode": "markers", "marker": {"color": hue, "size": 4}, "name": "particles"}
+    cloud = {"mode": "markers", "marker": draw.grouped(run.mode % len(HUES), HUES, 4), "name": "particles"}
     fig.add_trace(go.Scatter(x=run.position[at, :, 0], y=run.position[at, :, 1], **cloud), row=1, col=1)
     fig.add_trace(draw.line([run.time[at]] * 2, [0, 1.05], "now", GRAY, dash="dot", width=1.5, showlegend=False), row=1, col=2)
     fig.add_trace(draw.line(run.curve_time, run.exact, "position and velocity, exact", BLUE), row=1, col=2)

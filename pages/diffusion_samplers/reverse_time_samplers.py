@@ -37,7 +37,7 @@ def draw_generation(run: Generation) -> go.Figure:
         height=560,
     )
     last = len(run.noise_level) - 1
-    hue = np.array(HUES)[run.mode % len(HUES)]
+    hue = run.mode % len(HUES)
     if on_line:
         # Noise level 0 has no place on a log axis: the data stand at half the last level.
         level = np.maximum(run.noise_level, 0.5 * run.noise_level[-2])
@@ -50,11 +50,11 @@ def draw_generation(run: Generation) -> go.Figure:
         fig.update_yaxes(range=[-run.reach, run.reach], row=1, col=1)
         contour = {"line": {"color": GRAY, "width": 1.2}, "name": "exact density of the data", "hoverinfo": "skip"}
         fig.add_trace(go.Scatter(x=run.contour[0], y=run.contour[1], mode="lines", **contour), row=1, col=1)
-    for color in HUES:
-        traced = np.flatnonzero(hue == color)[:12]
+    for k, color in enumerate(HUES):
+        traced = np.flatnonzero(hue == k)[:12]
         fig.add_trace(draw.strokes(run.position[:, traced, 0].T, height[:, traced].T, faded(color, 0.4), 1), row=1, col=1)
     moving = len(fig.data)
-    cloud = {"mode": "markers", "marker": {"color": hue, "size": 4, "opacity": 0.8}, "showlegend": False, "name": "particles"}
+    cloud = {"mode": "markers", "marker": draw.grouped(hue, HUES, 4, opacity=0.8), "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=jitter[last], **cloud), row=1, col=1)
     fig.add_trace(draw.line(run.curve, run.exact[last], "exact law at this noise level", BLUE), row=1, col=2)
     fig.add_trace(draw.points(run.centers, run.share[last], "particles ± 2 SE", BLUE, size=5), row=1, col=2)

@@ -55,8 +55,7 @@ def draw_flow(flow: Flow) -> go.Figure:
         fig.update_xaxes(range=[-np.pi, np.pi], title="first angle", row=1, col=1)
         fig.update_yaxes(range=[-np.pi, np.pi], title="second angle", row=1, col=1)
     moving = len(fig.data)
-    colors = [PALETTE[k % len(PALETTE)] for k in flow.owner]
-    marker = {"size": 4, "color": colors, "opacity": 0.8}
+    marker = draw.grouped(flow.owner % len(PALETTE), PALETTE, 4, opacity=0.8)
     last = flow.position[-1]
     cloud = go.Scatter(x=last[:, 0], y=last[:, 1], mode="markers", marker=marker, name="points, colored by where they end")
     fig.add_trace(cloud.update(showlegend=False), row=1, col=1)

@@ -12,6 +12,8 @@ import streamlit as st
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
+from pages.kit.figure_json import written
+
 # ``st.plotly_chart`` gives every new figure a new chart in the browser, even under a key: zoom and camera are lost,
 # and each step of a drag builds the whole chart again. Plotly.react with ``uirevision`` is made for this, so the
 # figure goes to Plotly's own library directly; a click comes back as a place in data units, on any trace or none.
@@ -94,6 +96,6 @@ def chart(figure: go.Figure, *, key: str, alt: str, filename: str, on_click: Cal
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         "toImageButtonOptions": {"format": "png", "scale": 3, "filename": filename},
     }
-    content = {"figure": figure.to_json(), "alt": alt, "library": LIBRARY, "config": config}
+    content = {"figure": written(figure), "alt": alt, "library": LIBRARY, "config": config}
     height = figure.layout.height
     _component()(key=key, data=content, on_place_change=clicked, height=int(height) + 4)

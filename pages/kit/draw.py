@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,8 @@ def figure(
     height: int = HEIGHT,
 ) -> go.Figure:
     """An empty figure with labeled axes; ranges are in data units on linear and log axes alike."""
-    fig = go.Figure()
-    fig.update_layout(height=height)
-    fig.update_xaxes(**_axis(x, log_x, x_range))
-    fig.update_yaxes(**_axis(y, log_y, y_range))
-    return fig
+    axes = {"xaxis": _axis(x, log_x, x_range), "yaxis": _axis(y, log_y, y_range)}
+    return go.Figure(layout={"height": height, **axes})
 
 
 def panels(
@@ -44,18 +42,28 @@ def panels(
     gap: float = 0.11,
 ) -> go.Figure:
     """Panels side by side, each with its own labeled axes; add traces with ``row=1, col=k``."""
-    n = len(axes)
-    fig = make_subplots(
-        cols=n, subplot_titles=list(titles) or None, column_widths=list(widths) if widths else None, horizontal_spacing=gap
-    )
-    fig.update_layout(height=height)
+    # Laid out once and then written out at one go: Plotly checks a figure's every change, at every step of a slider.
+    layout, grid = _grid(len(axes), bool(titles), tuple(widths) if widths else None, gap)
+    layout = layout | {"height": height}
     for k, (x, y) in enumerate(axes):
-        fig.update_xaxes(**_axis(x, bool(log_x and log_x[k]), None), row=1, col=k + 1)
-        fig.update_yaxes(**_axis(y, bool(log_y and log_y[k]), None), row=1, col=k + 1)
+        for letter, title, is_log in (("x", x, log_x and log_x[k]), ("y", y, log_y and log_y[k])):
+            name = f"{letter}axis{k + 1 if k else ''}"
+            layout[name] = layout[name] | _axis(title, bool(is_log), None)
     if titles:
+        layout["annotations"] = [place | {"text": text} for place, text in zip(layout["annotations"], titles, strict=True)]
         # The titles stand where the template puts the legend; the legend goes above them.
-        fig.update_layout(legend={"y": 1.1}, margin={"t": 84})
-    return fig
+        layout |= {"legend": {"y": 1.1}, "margin": {"t": 84}}
+    return go.Figure({"layout": layout, "_grid_ref": grid})
+
+
+@cache
+def _grid(n: int, has_titles: bool, widths: tuple[float, ...] | None, gap: float) -> tuple[dict[str, Any], Any]:
+    """The layout of panels without words, and what Plotly finds a panel's axes by."""
+    titles = [" "] * n if has_titles else None
+    grid = make_subplots(cols=n, subplot_titles=titles, column_widths=widths and list(widths), horizontal_spacing=gap)
+    layout = grid.layout.to_plotly_json()
+    del layout["template"]  # Plotly's own; ours comes with the theme
+    return layout, grid._grid_ref
 
 
 def _axis(title: str, is_log: bool, limits: Sequence[float] | None) -> dict[str, Any]:
@@ -92,6 +100,13 @@ def stems(x: ArrayLike, low: ArrayLike, high: ArrayLike) -> dict[str, np.ndarray
     """The ``x`` and ``y`` of upright segments; in a movie they stand for error bars, which do not follow its frames."""
     ends = broken(np.stack([x, x], axis=1), np.stack([low, high], axis=1))
     return dict(zip("xy", ends, strict=True))
+
+
+def grouped(group: ArrayLike, colors: Sequence[str], size: float, **more: Any) -> dict[str, Any]:
+    """A marker that colors each point by its group's number; names of colors Plotly would check one by one, point by point."""
+    n = len(colors)
+    scale = [[edge / n, color] for k, color in enumerate(colors) for edge in (k, k + 1)]
+    return {"color": np.asarray(group), "colorscale": scale, "cmin": -0.5, "cmax": n - 0.5, "size": size} | more
 
 
 def guide(x: ArrayLike, y: ArrayLike, name: str, **more: Any) -> go.Scatter:
@@ -288,10 +303,11 @@ def movie(
         ],
         sliders=[
             below
-            | {"x": 0.24, "len": 0.76, "pad": {"t": 44}, "steps": steps, "active": len(frames) - 1 if at is None else at}
+            | {"x": 0.24, "len": 0.76, "pad": {"t": 44}, "active": len(frames) - 1 if at is None else at}
             | {"currentvalue": {"prefix": prefix, "font": {"size": 12}}, "ticklen": 0, "minorticklen": 0}
             | {"font": {"color": "rgba(0,0,0,0)"}}  # the steps' own labels would overlap
         ],
         margin={"b": 125},
     )
+    fig.layout.sliders[0]._props["steps"] = steps  # as with the frames
     return fig

@@ -59,11 +59,12 @@ def _panel(state: LabState) -> None:
         error = None
         if is_live(view.experiment, values):
             error = _prepare(state, announcement)
-    with left:
-        _controls(state, error)
+    # The figure first: the browser draws it while the controls are on their way.
     with right:
         _figure(state)
         _below(state)
+    with left:
+        _controls(state, error)
     state.write_url()
 
 

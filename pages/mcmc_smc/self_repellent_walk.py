@@ -74,18 +74,12 @@ def draw_walk(result: Walk) -> go.Figure:
         title.update(x=at_x, y=at_y)
     x, y = graph.position.T
     pairs = graph.edges
-    edge_x = np.column_stack([x[pairs[:, 0]], x[pairs[:, 1]], np.full(len(pairs), np.nan)]).ravel().astype(np.float32)
-    edge_y = np.column_stack([y[pairs[:, 0]], y[pairs[:, 1]], np.full(len(pairs), np.nan)]).ravel().astype(np.float32)
     thread = faded(GRAY, float(np.clip(60 / len(pairs), 0.06, 1)))
     size = float(np.clip(80 / np.sqrt(graph.n_nodes), 6, 19))
     walkers = ((result.repellent, VERMILLION), (result.base, BLUE))
     moving: list[int] = []
     for col, (walker, _) in enumerate(walkers, start=1):
-        fig.add_trace(
-            go.Scatter(x=edge_x, y=edge_y, mode="lines", line={"color": thread, "width": 0.5}, hoverinfo="skip", showlegend=False),
-            row=1,
-            col=col,
-        )
+        fig.add_trace(draw.strokes(np.float32(x[pairs]), np.float32(y[pairs]), thread, 0.5), row=1, col=col)
         rings, trail, nodes, token = (go.Scatter(changed) for changed in _moving(result, walker, last, size))
         rings.update(mode="markers", name="chance of the next step", showlegend=col == 1, hoverinfo="skip")
         rings.marker.update(color=ORANGE, opacity=1, line={"width": 0})

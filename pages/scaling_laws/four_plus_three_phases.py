@@ -29,16 +29,15 @@ TERMS = {"F_0": "F<sub>0</sub>", "F_pp": "F<sub>pp</sub>", "F_ac": "F<sub>ac</su
 def draw_phase_plane(plane: PhasePlane) -> go.Figure:
     fig = draw.figure("data exponent α", "target exponent β", x_range=(0.1, 2.0), y_range=(0.1, 2.0), height=520)
     of_loss = plane.shown == "loss"
-    words = np.stack([plane.phase, _text(plane.loss_exponent), _text(plane.width_exponent)], axis=-1)
     fig.add_trace(
         draw.heatmap(
             plane.alpha,
             plane.beta,
             # Under the gray, the value at its edge, so that cells cut by the edge show no steps.
-            np.where(np.isnan(plane.color), 0.0 if of_loss else 0.5, plane.color),
+            np.where(np.isnan(plane.color), 0.0 if of_loss else 0.5, plane.color).astype(np.float32),
             "x of P* = f<sup>−x</sup>" if of_loss else "x of d* = f<sup>x</sup>",
-            customdata=words,
-            hovertemplate="α %{x:.2f}, β %{y:.2f}<br>%{customdata[0]}<br>P* = f^−%{customdata[1]}<br>d* = f^%{customdata[2]}<extra></extra>",
+            text=plane.phase,
+            hovertemplate="α %{x:.2f}, β %{y:.2f}<br>%{text}<br>x = %{z:.3f}<extra></extra>",
             zmin=0.0 if of_loss else 0.1,
             zmax=0.9 if of_loss else 0.7,
         )
@@ -64,10 +63,6 @@ def draw_phase_plane(plane: PhasePlane) -> go.Figure:
     fig.add_annotation(x=0.271, y=1.25, text="<b>IVb</b>", showarrow=False, textangle=-90, font={"size": 14, "color": "#ffffff"})
     fig.add_trace(draw.on_map(0.205, 0.19, "no<br>power law").update(textfont_size=11))
     return fig
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), "?", np.char.mod("%.3f", values))
 
 
 def _width_colors(widths: np.ndarray) -> list[str]:

@@ -42,8 +42,7 @@ def draw_flight(run: Flight) -> go.Figure:
         wanted = {"mode": "markers", "marker": {"color": GRAY, "size": 4, "opacity": 0.45}, "showlegend": False}
         fig.add_trace(go.Scatter(x=run.target[:, 0], y=run.target[:, 1], name="the end's law", **wanted), row=1, col=col)
     last = len(run.time) - 1
-    hue = np.array(SECTORS)[run.sector]
-    dots = {"mode": "markers", "marker": {"color": hue, "size": 5}, "showlegend": False, "name": "particles"}
+    dots = {"mode": "markers", "marker": draw.grouped(run.sector, SECTORS, 5), "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.paths[last, :, 0], y=run.paths[last, :, 1], **dots), row=1, col=1)
     moving = [len(fig.data) - 1]
     for k, color in enumerate((BLUE, VERMILLION, GREEN)):

@@ -122,11 +122,11 @@ def draw_triangle(run: Triangle) -> go.Figure:
         height=560,
         gap=0.05,
     )
-    hues = np.array(PALETTE[:6])[np.floor((run.angle / (2 * np.pi) + 1 / 12) % 1 * 6).astype(int)]
+    sector = np.floor((run.angle / (2 * np.pi) + 1 / 12) % 1 * 6).astype(int)
     ghost = {"mode": "markers", "marker": {"color": GRAY, "size": 3.5, "opacity": 0.5}, "showlegend": False, "hoverinfo": "skip"}
     fig.add_trace(go.Scatter(x=run.vertices[1, :, 0], y=run.vertices[1, :, 1], name="second law", **ghost), row=1, col=1)
     at = len(run.path) // 2
-    dots = {"mode": "markers", "marker": {"color": hues, "size": 6}, "showlegend": False, "name": "particles"}
+    dots = {"mode": "markers", "marker": draw.grouped(sector, PALETTE[:6], 6), "showlegend": False, "name": "particles"}
     fig.add_trace(go.Scatter(x=run.particles[at, :, 0], y=run.particles[at, :, 1], **dots), row=1, col=1)
     moving = [len(fig.data) - 1]
     board = draw.heatmap(run.board_x, run.board_y, run.board, "", hovertemplate="%{z:.2f}<extra></extra>", hoverongaps=False)

@@ -51,6 +51,14 @@ def times(top: float, n_steps: int, age: float) -> Array:
     return np.asarray(np.geomspace(top + age, age, n_steps + 1) - age)
 
 
+def _at(theta: Array, tables: tuple[Array, ...]) -> list[Array]:
+    """Tables on the grid, linear in between; the grid is even, so that no place is searched for, and one serves all."""
+    place = np.clip(theta / GRID[0] - 1, 0, GRID.size - 1)
+    low = np.minimum(place.astype(np.intp), GRID.size - 2)
+    share = place - low
+    return [table[low] + share * (table[low + 1] - table[low]) for table in tables]
+
+
 @dataclass(frozen=True)
 class Sphere:
     """Kernels on S^2 around places, by tables in the angle."""
@@ -82,12 +90,12 @@ class Sphere:
         """Tangent vectors, (n, 3)."""
         cosine = np.clip(x @ self.center.T, -1, 1)
         theta = np.arccos(cosine)
-        log_kernel, slope = self.table(age)
-        log_weight = np.log(self.weight) + np.interp(theta, GRID, log_kernel)
+        log_kernel, slope = _at(theta, self.table(age))
+        log_weight = np.log(self.weight) + log_kernel
         posterior = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         posterior /= posterior.sum(axis=1, keepdims=True)
         # grad theta = -(mu - x cos theta)/sin theta
-        pull = -posterior * np.interp(theta, GRID, slope) / np.maximum(np.sin(theta), 0.02)
+        pull = -posterior * slope / np.maximum(np.sin(theta), 0.02)
         return np.asarray(pull @ self.center - np.sum(pull * cosine, axis=1, keepdims=True) * x)
 
     def move(self, x: Array, score: Array, dt: float, rng: np.random.Generator) -> Array:
