@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
-from scipy.special import logsumexp
+
+from compute.methods.log_sum_exp import log_sum_exp
 
 Array = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def squared_distance(x: Array, y: Array) -> Array:
 
 def soft_minimum(cost: Array, potential: Array, log_weight: Array, epsilon: float) -> Array:
     """(n,) values -eps log sum_j w_j exp((g_j - C_ij)/eps): the first potential that fits the second."""
-    return np.asarray(-epsilon * logsumexp((potential - cost) / epsilon + log_weight, axis=1))
+    return np.asarray(-epsilon * log_sum_exp((potential - cost) / epsilon + log_weight))
 
 
 def sinkhorn(

@@ -19,9 +19,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from compute.kernel import kernel
+from compute.methods.log_sum_exp import log_sum_exp
 
 Array = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ class PowerLawFit:
     def log_prediction(self, variables: ArrayLike) -> Array:
         """Log of the fitted law at (n, n_variables) positive variables."""
         x = np.log(np.atleast_2d(np.asarray(variables, dtype=float)))
-        return self.power * logsumexp(self.log_coefficients - x @ self._exponent_matrix().T, axis=1)
+        return self.power * log_sum_exp(self.log_coefficients - x @ self._exponent_matrix().T)
 
     def _exponent_matrix(self) -> Array:
         by_group = np.concatenate([[0.0], self.exponents, [1.0]])  # index -1 is the exponent fixed at 1

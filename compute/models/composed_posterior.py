@@ -26,6 +26,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compute.methods.log_sum_exp import log_sum_exp, softmax
+
 Array = NDArray[np.float64]
 
 BETA_MIN, BETA_MAX = 0.1, 20.0
@@ -41,20 +43,6 @@ def signal(t: ArrayLike) -> Array:
 def rate(t: ArrayLike) -> Array:
     """beta at t."""
     return np.asarray(BETA_MIN + (BETA_MAX - BETA_MIN) * np.asarray(t, dtype=float))
-
-
-# SciPy's own ask what kind of array they have been given, which takes longer than the answer.
-def log_sum_exp(logits: Array) -> Array:
-    """Over the last axis."""
-    top = logits.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(logits - top[..., None]).sum(axis=-1)))
-
-
-def softmax(logits: Array) -> Array:
-    """Over the last axis."""
-    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    weight /= weight.sum(axis=-1, keepdims=True)
-    return np.asarray(weight)
 
 
 def group_sizes(n: int, group_size: int) -> Array:

@@ -84,7 +84,7 @@ class JointMixture:
 
     def posterior(self, x: Array, blend: Blend) -> tuple[Array, Array, Array]:
         """(n, n_components) w_k(x), (n, d) residual r and (d,) variance v, for (n, d) points."""
-        mean = np.tensordot(blend.weight, self.means, axes=(0, 1))
+        mean = blend.weight @ self.means
         v = self.variance(blend)
         scaled = mean / np.sqrt(v)
         logits = (x / np.sqrt(v)) @ scaled.T
@@ -103,7 +103,7 @@ class JointMixture:
     def drifts(self, x: Array, blend: Blend) -> tuple[Array, Array]:
         """(n, d) velocity E[dx/dt | x] and (n, d) score of the law of x."""
         w, residual, v = self.posterior(x, blend)
-        ahead = np.tensordot(blend.rate, self.means, axes=(0, 1))
+        ahead = blend.rate @ self.means
         half = self.covariance @ blend.weight @ blend.rate + blend.half_rate
         pull = residual / v
         return w @ ahead + half * pull, -pull
@@ -117,7 +117,7 @@ class JointMixture:
         v = self.variance(blend)
         if np.ptp(v) > 1e-12 * v.max():
             raise ValueError("the coordinates differ in variance; this law is no isotropic mixture")
-        return GaussianMixture(self.weights, np.tensordot(blend.weight, self.means, axes=(0, 1)), float(np.sqrt(v[0])))
+        return GaussianMixture(self.weights, blend.weight @ self.means, float(np.sqrt(v[0])))
 
 
 def independent(endpoints: Sequence[GaussianMixture]) -> JointMixture:
