@@ -79,7 +79,11 @@ def draw_steps_curve(result: StepsCurve) -> go.Figure:
         cost = draw.line(result.n, result.evaluations[name], name, hue, legendgroup=name, showlegend=False)
         fig.add_trace(cost, row=1, col=3)
     hue = SCHEDULE_HUES[result.schedule]
-    fig.add_trace(draw.guide(result.n, result.limit / result.n, f"{result.limit:.2g}/n"), row=1, col=1)
+    if result.limit > 1e-9:
+        fig.add_trace(draw.guide(result.n, result.limit / result.n, f"{result.limit:.2g}/n"), row=1, col=1)
+    else:
+        none = {"text": "no error:<br>letters are independent", "showarrow": False, "font": {"size": 14, "color": GRAY}}
+        fig.add_annotation(x=1.3, y=-2, xref="x", yref="y", **none)
     fig.add_trace(draw.line(result.n, result.surprise, "exact", hue, showlegend=False), row=1, col=2)
     words = draw.points(
         result.simulated_n, result.simulated, "2,000 simulated words ± 2 SE", hue, standard_error=result.simulated_error
@@ -137,14 +141,14 @@ def draw_precision_map(result: PrecisionMap) -> go.Figure:
     )
     fig.add_trace(heat)
     lines = (
-        (result.likeliest, "likeliest token late: n = p_max·2ᵐ", 0.35),
-        (result.rarest, "rarest token late: n = p_min·2ᵐ", 0.8),
+        (result.likeliest, "likeliest token late: n = p_max·2ᵐ", 0.3),
+        (result.rarest, "rarest token late: n = p_min·2ᵐ", 0.3),
     )
     for bits, name, at in lines:
         seen = (bits >= 8) & (bits <= 53)
         fig.add_trace(draw.boundary(result.n[seen], bits[seen], name, at=at))
     for height, name in ((24, "32-bit arithmetic: 24"), (53, "64-bit: 53")):
-        fig.add_trace(draw.on_map(7, height - 1.3, name))
+        fig.add_trace(draw.on_map(7, height - 1.5, name))
     fig.add_trace(draw.boundary(result.n[[0, -1]], np.array([24.0, 24.0]), "", dash="dot").update(line={"width": 1.2}))
     return fig
 

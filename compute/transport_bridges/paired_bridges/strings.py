@@ -53,20 +53,19 @@ def bridge_valid(length: int, rates: Array) -> float:
 
 def absorbing_valid(length: int, rates: Array) -> float:
     """P(valid) of absorbing diffusion told the source, by recursion over the number of masks with no change seen yet."""
-    waiting = np.zeros(length + 1)
-    waiting[length] = 1.0
-    valid = 0.0
     masks = np.arange(length + 1)
-    ways = comb(masks[:, None], masks)
+    m, shown = masks[:, None], masks[None, :]
+    ways = comb(m, shown)  # 0 where more are shown than there are
+    hidden = np.maximum(m - shown, 0)
+    same = 1 - 1 / np.maximum(m, 1)
+    one = ways * shown / np.maximum(m, 1) * same ** np.maximum(shown - 1, 0)  # exactly one of those shown has changed
+    none = np.where(hidden > 0, ways * same**shown, 0.0)  # none has, and masks are left
+    waiting = (masks == length).astype(float)
+    valid = 0.0
     for rate in rates:
-        after = np.zeros(length + 1)
-        for m in range(1, length + 1):
-            shown = np.arange(m + 1)
-            chance = waiting[m] * ways[m, : m + 1] * rate**shown * (1 - rate) ** (m - shown)
-            valid += float(np.sum(chance * shown / m * (1 - 1 / m) ** np.maximum(shown - 1, 0)))
-            after[m - shown] += chance * (1 - 1 / m) ** shown
-        after[0] = 0.0  # all uncovered and nothing changed
-        waiting = after
+        chance = waiting[:, None] * rate**shown * (1 - rate) ** hidden
+        valid += float(np.sum(chance * one))
+        waiting = np.bincount(hidden.ravel(), weights=(chance * none).ravel(), minlength=length + 1)
     return valid
 
 
