@@ -54,8 +54,8 @@ def draw_square(result: ClockSquare) -> go.Figure:
     paths = draw.broken([0.98, 0.02], [[0.985, 0.985], [0.015, 0.015], [0.98, 0.02]])
     fig.add_trace(draw.boundary(*paths, "", dash="dash"), row=1, col=1)
     labels = (
-        (0.3, 0.94, "marginal sampler: y forgotten"),
-        (0.3, 0.06, "conditional sampler: y known"),
+        (0.46, 0.94, "marginal sampler: y forgotten"),
+        (0.46, 0.06, "conditional sampler: y known"),
         (0.62, 0.72, "joint sampler"),
     )
     x, y, text = zip(*labels, strict=True)

@@ -270,7 +270,7 @@ of a score is needed. Particles are drawn anew by their weights, or carry them t
 **Union** (159). With $w_k\propto\lambda_kq_{k,u}(x)$ the score $\sum_kw_ks_k$ is that of the pooled data, with no weights to carry; dropping a shard
 is setting $\lambda_k=0$, and $w_k$ says whose data a sample owes. Constant weights instead give a geometric mean.
 
-**Theory.** For a Gaussian expert of variance $v_0$, $v_T=v_0+\sigma_\max^2$, the heuristic ends with variance
+**Theory.** For a Gaussian expert of variance $v_0$, $v_T=v_0+\sigma_{\max}^2$, the heuristic ends with variance
 $\frac{v_0}{2\beta-1}+\left(\frac{v_T}\beta-\frac{v_T}{2\beta-1}\right)\left(\frac{v_0}{v_T}\right)^{2\beta}$ in place of $v_0/\beta$: at $\beta=3$,
 $0.6$ of it. Exact masses and distances are quadratures on a $256^2$ grid; $W_1$ is the mean over 16 directions.
 

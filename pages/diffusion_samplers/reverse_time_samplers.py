@@ -275,8 +275,8 @@ fixed directions, each against the exact projected mixture. The gray band is wha
 Gaussian data Euler scales by $\prod\cos(\theta_i-\theta_{i+1})$, $\theta=\arctan(\sigma/s)$, hence errs by
 $1-\cos(\theta_0/K)^K$ on its best grid (dotted; another data set, shown for comparison).
 
-**When noise pays.** A run from $N(0,\sigma_\max^2)$ forgets the missing mean as
-$\left(s^2/(s^2+\sigma_\max^2)\right)^{(1+\eta)/2}$, and loses $\frac{s^2\sigma^2}{s^2+\sigma^2}(1-r)^2$ of variance in
+**When noise pays.** A run from $N(0,\sigma_{\max}^2)$ forgets the missing mean as
+$\left(s^2/(s^2+\sigma_{\max}^2)\right)^{(1+\eta)/2}$, and loses $\frac{s^2\sigma^2}{s^2+\sigma^2}(1-r)^2$ of variance in
 each step. The map is the exact recursion for $N(\Delta,0.25^2)$; the white line is where both effects tie to first order.
 *Noise, tried* simulates the same for the chosen data.
 

@@ -18,41 +18,7 @@ from pages.kit.figure_json import written
 # and each step of a drag builds the whole chart again. Plotly.react with ``uirevision`` is made for this, so the
 # figure goes to Plotly's own library directly; a click comes back as a place in data units, on any trace or none.
 LIBRARY = f"/regimes/plotly-{plotly.__version__}.min.js"
-SCRIPT = """
-const library = (source) => (window.regimesPlotly ??= new Promise((resolve, reject) => {
-  const script = document.createElement("script")
-  script.src = source
-  script.onload = () => resolve(window.Plotly)
-  script.onerror = () => reject(new Error("Plotly did not load"))
-  document.head.append(script)
-}))
-
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component
-  const box = parentElement.querySelector(".regimes-chart")
-  box.regimesClick = (place) => setTriggerValue("place", place)
-  if (box.figure === data.figure) return
-  box.figure = data.figure
-  box.setAttribute("aria-label", data.alt)
-  library(data.library).then(async (Plotly) => {
-    if (box.figure !== data.figure) return // a newer one has come
-    const { data: traces, layout, frames } = JSON.parse(data.figure)
-    const first = !box.classList.contains("js-plotly-plot")
-    box.style.height = `${layout.height}px`
-    await Plotly.react(box, { data: traces, layout, frames: frames ?? [], config: data.config })
-    box.dataset.drawn = (Number(box.dataset.drawn) || 0) + 1
-    if (!first) return
-    new ResizeObserver(() => box.offsetParent && Plotly.Plots.resize(box)).observe(box)
-    box.on("plotly_click", ({ event }) => {
-      const { xaxis, yaxis } = box._fullLayout
-      const corner = box.getBoundingClientRect()
-      const x = xaxis.p2d(event.clientX - corner.left - xaxis._offset)
-      const y = yaxis.p2d(event.clientY - corner.top - yaxis._offset)
-      box.regimesClick({ x, y })
-    })
-  })
-}
-"""
+SCRIPT = (Path(__file__).parents[2] / "assets" / "chart.js").read_text()
 
 
 @st.cache_resource(show_spinner=False)
@@ -97,5 +63,4 @@ def chart(figure: go.Figure, *, key: str, alt: str, filename: str, on_click: Cal
         "toImageButtonOptions": {"format": "png", "scale": 3, "filename": filename},
     }
     content = {"figure": written(figure), "alt": alt, "library": LIBRARY, "config": config}
-    height = figure.layout.height
-    _component()(key=key, data=content, on_place_change=clicked, height=int(height) + 4)
+    _component()(key=key, data=content, on_place_change=clicked, height="content")

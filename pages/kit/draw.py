@@ -177,16 +177,19 @@ def boundary(x: ArrayLike, y: ArrayLike, name: str, *, dash: str = "solid", at: 
         Where along the curve its name stands, from 0 to 1.
     """
     x, y = np.asarray(x), np.asarray(y)
-    text = [""] * x.size
+    text, rises = [""] * x.size, False
     if x.size:
-        text[round(at * (x.size - 1))] = name
+        k = round(at * (x.size - 1))
+        text[k] = name
+        before, after = max(k - 1, 0), min(k + 1, x.size - 1)
+        rises = (x[after] - x[before]) * (y[after] - y[before]) > 0
     return go.Scatter(
         x=x,
         y=y,
         name=name,
         mode="lines+text",
         text=text,
-        textposition="top right",
+        textposition="top left" if rises else "top right",  # on the side where the curve is not
         textfont={"color": "#ffffff", "size": 13, "shadow": "auto"},
         line={"color": "#ffffff", "dash": dash, "width": 2.5},
         showlegend=False,

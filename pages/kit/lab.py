@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +120,11 @@ class Lab:
         for standing in self.papers.values():
             if standing not in STANDINGS:
                 raise ValueError(f"{self.title}: {standing!r} is not one of {STANDINGS}")
+
+    @property
+    def text(self) -> str:
+        """The words with each displayed equation between lines of its own: where ``$$`` begins a line, Markdown wants it alone."""
+        return re.sub(r"\s*\$\$(.+?)\$\$\s*", r"\n\n$$\n\1\n$$\n\n", self.words, flags=re.DOTALL)
 
     def view(self, title: str) -> View:
         """The view of that title."""

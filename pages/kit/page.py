@@ -40,7 +40,7 @@ def render(entry: Entry) -> None:
     left, right = st.columns([2, 1], gap="large")
     with left:
         st.subheader("What is computed", anchor="words")
-        st.markdown(lab.words)
+        st.markdown(lab.text)
     with right:
         st.subheader("Papers", anchor="papers")
         paper_list(entry)

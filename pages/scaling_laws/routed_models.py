@@ -63,7 +63,7 @@ def draw_worth(plane: WorthMap) -> go.Figure:
             x=plane.size,
             y=plane.experts,
             z=plane.loss,
-            contours={"start": 1.2, "end": 4, "size": 0.2, "coloring": "none", "showlabels": True},
+            contours={"start": 1.5, "end": 4, "size": 0.5, "coloring": "none", "showlabels": True},
             line={"width": 1.3, "color": INK},
             showscale=False,
             showlegend=False,

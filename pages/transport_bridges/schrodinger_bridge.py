@@ -127,7 +127,8 @@ def draw_race(result: Race) -> go.Figure:
     )
     hue = {name: VERMILLION if name == "proportional" else BLUE for name in result.grid} | {"Markovian, N → ∞": GREEN}
     for name, values in result.theory.items():
-        fig.add_trace(draw.line(result.iteration, values, f"{name}: Gaussian recursion", hue[name], legendgroup=name))
+        shown = np.isfinite(values)  # a plan on a line is infinitely far
+        fig.add_trace(draw.line(result.iteration[shown], values[shown], f"{name}: Gaussian recursion", hue[name], legendgroup=name))
     for name, values in result.grid.items():
         label = f"{name}: on the grid"
         fig.add_trace(draw.points(result.iteration[: values.size], values, label, hue[name], legendgroup=name))

@@ -313,6 +313,19 @@ def test_phone_width_stacks_controls_above(browser: Browser, app: str) -> None:
     context.close()
 
 
+def test_panels_stand_below_each_other_on_a_phone(browser: Browser, app: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    opened.goto(f"{app}/pass_until")
+    opened.wait_for_selector(f"{CHART}[data-drawn]")
+    places = "() => Object.values(document.querySelector('.regimes-chart')._fullLayout._plots).map(p => [p.xaxis._offset, p.yaxis._offset])"
+    left, top = zip(*opened.evaluate(places), strict=True)
+    assert len(top) > 1 and max(left) - min(left) < 1 and len(set(top)) == len(top)
+    opened.set_viewport_size({"width": 1400, "height": 1000})
+    opened.wait_for_function(f"() => new Set(({places})().map((p) => p[1])).size === 1")
+    context.close()
+
+
 def test_a_session_lives_while_another_computes(browser: Browser, app: str) -> None:
     busy, calm = browser.new_context(), browser.new_context(viewport={"width": 1400, "height": 1000})
     worker, reader = busy.new_page(), calm.new_page()
