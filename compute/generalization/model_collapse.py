@@ -326,7 +326,7 @@ class LastFitCurve(Result):
 
 
 def _last_fit_seconds(*, dimension: int, generations: int, chains: int, **_: object) -> float:
-    return 0.05 + chains * (generations + 12) * (2.5e-5 + 1.2e-8 * dimension**2 + 1e-10 * dimension**3)
+    return 0.03 + chains * (generations + 12) * (8e-6 + 7e-9 * dimension**2 + 5e-11 * dimension**3)
 
 
 @experiment(seconds=_last_fit_seconds)

@@ -221,7 +221,7 @@ def sampling(
     alpha: Repulsion = 5.0,
     target: Target = "uniform",
     iterations: Iterations = 5000,
-    replicas: Replicas = 50,
+    replicas: Replicas = 32,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Sampling]]:
     """n Var of the average of g, the share of time in the first half of the nodes, against the repulsion alpha.
@@ -312,7 +312,7 @@ def modes(
     alpha: Repulsion = 5.0,
     target: Target = "uniform",
     iterations: Iterations = 5000,
-    replicas: Replicas = 50,
+    replicas: Replicas = 32,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Modes]]:
     """n Var of each eigenmode's average: (1+lambda)/(1-lambda) under the base chain, over 2 alpha (1+lambda) + 1 after.
@@ -408,7 +408,7 @@ def token_descent(
     history_exponent: HistoryExponent = 0.8,
     step_exponent: StepExponent = 0.9,
     iterations: Iterations = 5000,
-    replicas: Replicas = 50,
+    replicas: Replicas = 32,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, TokenDescent]]:
     """Mean square error of a token's stochastic gradient descent over its step size, for four repulsions.

@@ -126,7 +126,7 @@ class Study:
     def fit_from_grid(self) -> Estimate:
         """The parametric fit as the best of a grid of starts, as Hoffmann et al. choose it."""
         form, x = FORMS[self.form_name], variables(self.runs, self.form_name)
-        exponents, offsets = (0.1, 0.4, 0.8, 1.5), (0.2, 0.6, 0.9)
+        exponents, offsets = (0.1, 0.4, 1.0), (0.3, 0.8)
         starts = grid_starts(form, x, self.runs.loss, exponents=exponents, offsets=offsets, separate=form.n_exponents <= 2)
         return self.fit(starts)
 
@@ -158,9 +158,9 @@ class Study:
         vertices = isoflop_vertices(self.runs, counts) if self.method == "isoflop" else hull_vertices(self.runs, counts)
         out = np.full((len(counts), 5), np.nan)
         for r, (log_c, log_n, level) in enumerate(vertices):
-            if np.unique(log_c).size < 2:
+            if log_c.size < 2 or log_c.min() == log_c.max():
                 continue
-            slope, constant = np.polyfit(log_c, log_n, 1)
+            slope, constant = _line(log_c, log_n)
             out[r, :2] = constant, slope
             if log_c.size >= 4:
                 x = np.exp(log_c)
@@ -168,7 +168,7 @@ class Study:
                 top = fit_log_huber(VERTEX_FORM, x, level, huber_delta=1e-2, starts=start)
                 out[r, 2:] = top.parameters
             else:
-                fall, height = np.polyfit(log_c, np.log(level), 1)
+                fall, height = _line(log_c, np.log(level))
                 out[r, 2:] = -np.inf, height, -fall
         if len(counts) == 1 and not np.isfinite(out[0, 0]):
             raise NoAllocation(
@@ -249,6 +249,13 @@ class Estimate:
         return self.study.refit(self.fitted, counts)
 
 
+def _line(x: Array, y: Array) -> tuple[float, float]:
+    """Slope and constant of the least-squares line, without what ``np.polyfit`` spends on a general degree."""
+    center = x.mean()
+    slope = float((x - center) @ y / ((x - center) @ (x - center)))
+    return slope, float(y.mean() - slope * center)
+
+
 def early_start(form: PowerLawForm) -> Array:
     """log coefficients 10, offset 0, first exponent 0.5, the others 0: a start from which the mean loss stops early."""
     theta = [10.0 if any(row) else 0.0 for row in form.groups]
@@ -290,18 +297,19 @@ def hull_vertices(runs: Runs, counts: Array) -> list[tuple[Array, Array, Array]]
     """Of each row of counts: log C, log N and loss of the runs on the falling part of the lower convex hull."""
     log_c, log_n, y = np.log(runs.compute), np.log(runs.n_parameters), np.log(runs.loss)
     order = np.lexsort((y, log_c))
+    at, height = log_c.tolist(), y.tolist()  # one number at a time: lists are faster
     out = []
     for row in counts:
         hull: list[int] = []
-        for i in order[row[order] > 0]:
-            while len(hull) >= 2 and (log_c[hull[-1]] - log_c[hull[-2]]) * (y[i] - y[hull[-2]]) <= (y[hull[-1]] - y[hull[-2]]) * (
-                log_c[i] - log_c[hull[-2]]
-            ):
+        for i in order[row[order] > 0].tolist():
+            while len(hull) >= 2 and (at[hull[-1]] - at[hull[-2]]) * (height[i] - height[hull[-2]]) <= (
+                height[hull[-1]] - height[hull[-2]]
+            ) * (at[i] - at[hull[-2]]):
                 hull.pop()
             # Of runs at one compute only the best is on the hull.
-            if hull and log_c[i] - log_c[hull[-1]] < 1e-9 and y[i] >= y[hull[-1]]:
+            if hull and at[i] - at[hull[-1]] < 1e-9 and height[i] >= height[hull[-1]]:
                 continue
-            hull.append(int(i))
-        keep = [hull[0], *(b for a, b in pairwise(hull) if y[b] < y[a])] if hull else []
+            hull.append(i)
+        keep = [hull[0], *(b for a, b in pairwise(hull) if height[b] < height[a])] if hull else []
         out.append((log_c[keep], log_n[keep], runs.loss[keep]))
     return out

@@ -36,6 +36,7 @@ CUMULATE[0] = 0.0
 class StepIntegrals:
     """What a step from one level to another needs, each (d,); L and S start at 0."""
 
+    linear: Array  # l at the start
     shrink: Array  # e^{-L} at the end
     weight: Array  # int e^{L+S}
     drift: Array  # int e^{L+S} int e^{-S} b
@@ -71,22 +72,19 @@ class Statistics:
         values: Array = self._stacked  # type: ignore[attr-defined]
         return ((1 - t) * values[left] + t * values[left + 1]).transpose(1, 0, 2)
 
-    def linear(self, sigma: float) -> Array:
-        """(d,) l at a noise level."""
-        return self.at(np.array([-np.log(sigma)]))[0, 0]
-
     def integrals(self, sigma: float, sigma_next: float) -> StepIntegrals:
         """The integrals from one level to another, by the trapezoid rule."""
         length = np.log(sigma / sigma_next)
         rise = length * NODES
         l, s, b = self.at(rise - np.log(sigma))
-        big_l, big_s = length * (CUMULATE @ l), length * (CUMULATE @ s)
+        big = length * (CUMULATE @ np.concatenate([l, s], axis=1))
+        big_l, big_s = big[:, : l.shape[1]], big[:, l.shape[1] :]
         decay = np.exp(-big_s)
         inner = length * (CUMULATE @ (decay * b))
         growth = np.exp(big_l) / decay
         whole = length * CUMULATE[-1]
         return StepIntegrals(
-            np.exp(-big_l[-1]), whole @ growth, whole @ (growth * inner), (whole * rise) @ growth, decay[-1], inner[-1]
+            l[0], np.exp(-big_l[-1]), whole @ growth, whole @ (growth * inner), (whole * rise) @ growth, decay[-1], inner[-1]
         )
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+
+from compute.methods.log_sum_exp import log_sum_exp
 
 Array = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ TOLERANCE = 1e-9  # of the first marginal
 
 
 def _fit_second(f: Array, cost: Array, log_a: Array, epsilon: float) -> Array:
-    return np.asarray(-epsilon * logsumexp((f[:, None] - cost) / epsilon + log_a[:, None], axis=0))
+    return -epsilon * log_sum_exp((f - cost.T) / epsilon + log_a)
 
 
 def entropic_value(a: Array, b: Array, cost: Array, epsilon: float, start: Array | None = None) -> tuple[float, Array, float]:
@@ -57,7 +58,7 @@ def entropic_value(a: Array, b: Array, cost: Array, epsilon: float, start: Array
 def _climb(f: Array, a: Array, b: Array, cost: Array, epsilon: float, log_a: Array, log_b: Array) -> tuple[Array, float, float]:
     for _ in range(MOST_STEPS):
         g = _fit_second(f, cost, log_a, epsilon)
-        f = -epsilon * logsumexp((g - cost) / epsilon + log_b, axis=1)  # Sinkhorn's step
+        f = -epsilon * log_sum_exp((g - cost) / epsilon + log_b)  # Sinkhorn's step
         g = _fit_second(f, cost, log_a, epsilon)
         value = float(a @ f + b @ g)
         plan = a[:, None] * b * np.exp((f[:, None] + g - cost) / epsilon)

@@ -38,34 +38,38 @@ def fokker_planck(density, drift, correction, spread, diffusion, edges, step):  
     (n_diffusions, n_cells) array
     """
     n_steps, n_walls = drift.shape
-    n = n_walls + 1
+    n, m = n_walls + 1, diffusion.size
     width = edges[1:] - edges[:-1]
     gap = 0.5 * (width[1:] + width[:-1])
-    out = np.empty((diffusion.size, n))
-    right, left, upper = np.empty(n_walls), np.empty(n_walls), np.empty(n)
-    for e in range(diffusion.size):
-        eps = diffusion[e]
-        rho = density.copy()
-        for k in range(n_steps):
-            for i in range(n_walls):
+    # All eps side by side: along the cells each number waits for the one before, across eps none does.
+    rho = np.empty((n, m))
+    for i in range(n):
+        rho[i] = density[i]
+    right, left, upper = np.empty((n_walls, m)), np.empty((n_walls, m)), np.empty((n, m))
+    for k in range(n_steps):
+        for i in range(n_walls):
+            for e in range(m):
+                eps = diffusion[e]
                 rate = step * eps * spread[k, i] / gap[i]
                 p = (drift[k, i] + eps * correction[k, i]) * gap[i] / (eps * spread[k, i])
                 bernoulli = 1 - 0.5 * p if abs(p) < 1e-6 else p / np.expm1(min(max(p, -500.0), 500.0))
-                left[i] = rate * bernoulli  # out of the right cell, through this wall
-                right[i] = rate * (bernoulli + p)  # out of the left cell
-            # Thomas's elimination of width rho' + outflow = width rho.
-            pivot = width[0] + right[0]
-            upper[0] = -left[0] / pivot
-            rho[0] = width[0] * rho[0] / pivot
-            for i in range(1, n):
-                diagonal = width[i] + left[i - 1]
-                if i < n_walls:
-                    diagonal += right[i]
-                pivot = diagonal + right[i - 1] * upper[i - 1]
-                if i < n_walls:
-                    upper[i] = -left[i] / pivot
-                rho[i] = (width[i] * rho[i] + right[i - 1] * rho[i - 1]) / pivot
-            for i in range(n - 2, -1, -1):
-                rho[i] -= upper[i] * rho[i + 1]
-        out[e] = rho
-    return out
+                left[i, e] = rate * bernoulli  # out of the right cell, through this wall
+                right[i, e] = rate * (bernoulli + p)  # out of the left cell
+        # Thomas's elimination of width rho' + outflow = width rho.
+        for e in range(m):
+            pivot = width[0] + right[0, e]
+            upper[0, e] = -left[0, e] / pivot
+            rho[0, e] = width[0] * rho[0, e] / pivot
+        for i in range(1, n_walls):
+            for e in range(m):
+                pivot = width[i] + left[i - 1, e] + right[i, e] + right[i - 1, e] * upper[i - 1, e]
+                upper[i, e] = -left[i, e] / pivot
+                rho[i, e] = (width[i] * rho[i, e] + right[i - 1, e] * rho[i - 1, e]) / pivot
+        i = n - 1
+        for e in range(m):
+            pivot = width[i] + left[i - 1, e] + right[i - 1, e] * upper[i - 1, e]
+            rho[i, e] = (width[i] * rho[i, e] + right[i - 1, e] * rho[i - 1, e]) / pivot
+        for i in range(n - 2, -1, -1):
+            for e in range(m):
+                rho[i, e] -= upper[i, e] * rho[i + 1, e]
+    return rho.T.copy()

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from compute.kernel import kernel
 from compute.models.problem_difficulty import draw_correlated
 
 Array = NDArray[np.float64]
@@ -121,39 +122,49 @@ class Qualities:
     fuse_luck: float
 
 
+@kernel
+def _count(right, uniform, noise, models, samples, verify, keep, recall, false_positive_rate, gap, hits, total):  # type: ignore[no-untyped-def]
+    """Right candidates and all that are left of each question after the verifier and the ranker, into ``hits`` and ``total``."""
+    best = np.empty(keep)
+    for q in range(right.shape[0]):
+        passes_none = True
+        if verify:
+            for m in range(models):
+                for k in range(samples):
+                    if uniform[q, m, k] < (recall if right[q, m, k] else false_positive_rate):
+                        passes_none = False
+        best[:] = -np.inf  # the best scores of those that pass, the highest first
+        for turn in range(2 if keep else 1):
+            for m in range(models):
+                for k in range(samples):
+                    is_right = right[q, m, k]
+                    if not (passes_none or uniform[q, m, k] < (recall if is_right else false_positive_rate)):
+                        continue
+                    score = noise[q, m, k] + (gap if is_right else 0.0)
+                    if keep and turn == 0:
+                        for place in range(keep):
+                            if score > best[place]:
+                                best[place], score = score, best[place]
+                    elif not keep or score >= best[keep - 1]:
+                        total[q] += 1.0
+                        if is_right:
+                            hits[q] += 1.0
+
+
 def evaluate(draws: Draws, stacks: list[Stack], qualities: Qualities) -> Array:
     """P(right) of each stack on each question given its candidates, ``(n_stacks, n_questions)``; pick, ties and fusing averaged."""
-    results = np.empty((len(stacks), len(draws.right)))
     gap = float(score_gap(qualities.ranker_auc))
-    bases: dict[tuple[int, int], tuple[NDArray[np.bool_], NDArray[np.bool_], Array]] = {}
-    kept: dict[tuple[int, int, bool, int], tuple[Array, Array]] = {}
-    for row, stack in enumerate(stacks):
-        key = (stack.models, stack.samples, stack.verify, stack.keep)
-        if key not in kept:
-            base = key[:2]
-            if base not in bases:
-                first = np.s_[:, : stack.models, : stack.samples]
-                n = len(draws.right)
-                right = draws.right[first].reshape(n, -1)
-                uniform, noise = draws.uniform[first].reshape(n, -1), draws.noise[first].reshape(n, -1)
-                passed = uniform < np.where(right, qualities.recall, qualities.false_positive_rate)
-                passed |= ~passed.any(axis=1, keepdims=True)
-                bases[base] = (right, passed, np.asarray(noise + gap * right, dtype=float))
-            right, passed, score = bases[base]
-            mask = passed if stack.verify else np.ones_like(right)
-            if stack.keep:
-                ranked = np.where(mask, score, -np.inf)
-                least = -np.partition(-ranked, stack.keep - 1, axis=1)[:, stack.keep - 1 : stack.keep]
-                mask = mask & (ranked >= least)
-            kept[key] = ((right & mask).sum(axis=1).astype(float), mask.sum(axis=1).astype(float))
-        hits, total = kept[key]
-        if stack.finish == "pick":
-            results[row] = hits / total
-        elif stack.finish == "vote":
-            results[row] = np.where(2 * hits == total, 0.5, 2 * hits > total)
-        else:
-            results[row] = np.where(hits > 0, qualities.fuse_hit, qualities.fuse_luck)
-    return results
+    kept = {key: row for row, key in enumerate(dict.fromkeys((s.models, s.samples, s.verify, s.keep) for s in stacks))}
+    hits, total = np.zeros((2, len(kept), len(draws.right)))
+    for key, row in kept.items():
+        rates = qualities.recall, qualities.false_positive_rate
+        _count(draws.right, draws.uniform, draws.noise, *key, *rates, gap, hits[row], total[row])
+    shares = {
+        "pick": hits / total,
+        "vote": np.where(2 * hits == total, 0.5, 2 * hits > total),
+        "fuse": np.where(hits > 0, qualities.fuse_hit, qualities.fuse_luck),
+    }
+    return np.stack([shares[s.finish][kept[s.models, s.samples, s.verify, s.keep]] for s in stacks])
 
 
 def verified_pick(success: Array, qualities: Qualities, candidates: ArrayLike) -> Array:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from compute.kernel import kernel
+
 Array = NDArray[np.float64]
 
 
@@ -65,7 +67,7 @@ class Draw:
 def _log_terms(x: Array, means: Array, weights: Array, width: float) -> Array:
     """(n, K) of log w_k N(x_i; m_k), less what all components share at x_i: -|x_i|^2/2s^2 - (d/2) log(2 pi s^2)."""
     with np.errstate(divide="ignore"):
-        level = np.log(weights) - 0.5 * np.sum(means**2, axis=1) / width**2
+        level = np.log(weights) - 0.5 * np.einsum("kd,kd->k", means, means) / width**2
     return np.asarray(x @ (means.T / width**2) + level)
 
 
@@ -121,6 +123,26 @@ def best_em(x: Array, n_components: int, width: float, n_iterations: int, n_star
     return max(runs, key=lambda run: float(run.log_likelihood[-1]))
 
 
+@kernel
+def _allot(terms: Array, uniform: Array, values: Array) -> Array:
+    """(K, c) sums of rows of values (n, c) by the component drawn for each from its log weights, terms (n, K)."""
+    n, k = terms.shape
+    sums = np.zeros((k, values.shape[1]))
+    below = np.empty(k)
+    for i in range(n):
+        top = terms[i].max()
+        total = 0.0
+        for j in range(k):
+            total += np.exp(terms[i, j] - top)
+            below[j] = total
+        label = 0
+        while label < k - 1 and below[label] < total * uniform[i]:
+            label += 1
+        for c in range(values.shape[1]):
+            sums[label, c] += values[i, c]
+    return sums
+
+
 def gibbs(
     x: Array, n_components: int, width: float, concentration: float, prior_width: float, n_sweeps: int, rng: np.random.Generator
 ) -> Iterator[Draw]:
@@ -145,14 +167,7 @@ def gibbs(
     weights = np.full(n_components, 1 / n_components)
     extended = np.concatenate([np.ones((n, 1)), x], axis=1)
     for _ in range(n_sweeps):
-        terms = _log_terms(x, means, weights, width)
-        terms -= terms.max(axis=1, keepdims=True)
-        np.exp(terms, out=terms)
-        below = np.cumsum(terms, axis=1)
-        label = np.sum(below < below[:, -1:] * rng.random((n, 1)), axis=1)
-        label = np.minimum(label, n_components - 1)
-        columns = np.stack([np.bincount(label, weights=column, minlength=n_components) for column in extended.T], axis=1)
-        sums = np.asarray(columns, dtype=float)
+        sums = _allot(_log_terms(x, means, weights, width), rng.random(n), extended)
         draw = draw_atoms(sums[:, 0], sums[:, 1:], width, concentration, prior_width, rng)
         means, weights = draw.means, draw.weights
         yield draw
@@ -162,7 +177,7 @@ def draw_atoms(size: Array, sums: Array, width: float, concentration: float, pri
     """Means and weights given how many points (K,) each atom has, and their sums (K, d)."""
     precision = size / width**2 + 1 / prior_width**2
     center, spread = sums / width**2 / precision[:, None], 1 / np.sqrt(precision)
-    later = np.concatenate([np.cumsum(size[::-1])[::-1][1:], [0.0]])
+    later = size.sum() - size.cumsum()
     first, second = 1 + size[:-1], concentration + later[:-1]
     means = center + rng.standard_normal(sums.shape) * spread[:, None]
     weights = _break(rng.beta(first, second))
@@ -171,7 +186,10 @@ def draw_atoms(size: Array, sums: Array, width: float, concentration: float, pri
 
 def _break(stick: Array) -> Array:
     """(K,) lengths of a stick broken at the shares (K - 1,); of expected shares, as they are independent, the expected lengths."""
-    return np.concatenate([stick, [1.0]]) * np.concatenate([[1.0], np.cumprod(1 - stick)])
+    lengths = np.ones(stick.size + 1)
+    lengths[:-1] = stick
+    lengths[1:] *= np.multiply.accumulate(1 - stick)
+    return lengths
 
 
 def outlying_mass(means: Array, weights: Array, atoms: Array, radius: Array | float) -> Array:

@@ -19,6 +19,7 @@ problems" (2019), for absorption and for the warm start from larger eps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,13 +153,14 @@ def _iterate(
                 for _ in range(BLOCK):
                     u = 1 / (left @ v)
                     v = 1 / (right @ u)
-                residual = float(np.sum(a * np.abs(u * (left @ v) - 1)))
-            if not np.isfinite(residual) or not (np.all(u > 0) and np.all(v > 0)):
+                residual = float(a @ np.abs(u * (left @ v) - 1))
+            lowest, highest = min(float(u.min()), float(v.min())), max(float(u.max()), float(v.max()))
+            if not isfinite(residual) or not lowest > 0:
                 u, v = before_u, before_v  # the scalings ran away within a block: a step in the log domain instead
                 residual = np.inf
                 break
             sweeps += BLOCK
-            largest = max(float(np.abs(np.log(u)).max()), float(np.abs(np.log(v)).max()))
+            largest = max(log(highest), -log(lowest))
             if residual < tolerance or sweeps >= max_sweeps or largest > LARGEST_LOG:
                 break
         f, g = f + epsilon * np.log(u), g + epsilon * np.log(v)

@@ -170,7 +170,15 @@ def by_linear_programs(a: Array, b: Array, distance: Array, phi: Young) -> Orlic
 
 
 def by_entropic_cost(
-    a: Array, b: Array, across: Array, within: tuple[Array, Array], phi: Young, epsilon: float, *, is_debiased: bool = True
+    a: Array,
+    b: Array,
+    across: Array,
+    within: tuple[Array, Array],
+    phi: Young,
+    epsilon: float,
+    *,
+    is_debiased: bool = True,
+    exact_distance: float | None = None,
 ) -> float:
     """W_Phi with the transport cost at each k replaced by its entropic value, debiased as in Sinkhorn's divergence.
 
@@ -187,6 +195,8 @@ def by_entropic_cost(
         In units of the cost, which is 1 at the solution.
     is_debiased : bool
         Whether half the entropic cost of each measure to itself is taken off; it is the value <P, C> + eps KL that counts otherwise.
+    exact_distance : float, optional
+        W_Phi, if known, which the search starts from; solved for otherwise.
 
     Returns
     -------
@@ -211,7 +221,7 @@ def by_entropic_cost(
         return value - 1
 
     # Out from the exact distance, where the two differ little, by ever longer steps.
-    near = float(np.log(by_linear_programs(a, b, across, phi).distance))
+    near = float(np.log(exact_distance or by_linear_programs(a, b, across, phi).distance))
     step, here = 0.05, excess(near)
     while True:
         other = near + step if here > 0 else near - step

@@ -135,23 +135,12 @@ def _solve(matrix, right, step):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _objective(p, x, y, weight, groups, free_power, delta, full, gradient, majorizer, curvature):  # type: ignore[no-untyped-def]
-    """Objective; where ``full``, fills its gradient and the lower halves of two Gauss-Newton matrices.
-
-    ``majorizer`` weighs each row by min(1, delta/|r|), a quadratic above the Huber loss; ``curvature``
-    keeps only the rows within delta, the second derivative of the Huber loss.
-    """
+def _objective(p, x, y, weight, groups, free_power, delta, share, log_sum):  # type: ignore[no-untyped-def]
+    """Objective; fills each row's shares of the terms in the sum, and the logarithm of the sum."""
     n, (n_terms, n_variables) = x.shape[0], groups.shape
-    n_p = p.size
     power = p[-1] if free_power else 1.0
-    if full:
-        for a in range(n_p):
-            gradient[a] = 0.0
-            for b in range(n_p):
-                majorizer[a, b] = 0.0
-                curvature[a, b] = 0.0
     total = 0.0
-    u, row = np.empty(n_terms), np.empty(n_p)
+    u = np.empty(n_terms)
     for i in range(n):
         if weight[i] == 0.0:
             continue
@@ -165,33 +154,53 @@ def _objective(p, x, y, weight, groups, free_power, delta, full, gradient, major
             top = max(top, u[k])
         z = 0.0
         for k in range(n_terms):
-            u[k] = np.exp(u[k] - top)
+            u[k] = 1.0 if u[k] == top else np.exp(u[k] - top)
             z += u[k]
-        log_sum = top + np.log(z)
-        residual = power * log_sum - y[i]
-        size = abs(residual)
+        for k in range(n_terms):
+            share[i, k] = u[k] / z
+        log_sum[i] = top + np.log(z)
+        size = abs(power * log_sum[i] - y[i])
         total += weight[i] * (0.5 * size * size if size <= delta else delta * (size - 0.5 * delta))
-        if not full:
+    return total
+
+
+@kernel
+def _slopes(p, x, y, weight, groups, free_power, delta, share, log_sum, gradient, majorizer, curvature):  # type: ignore[no-untyped-def]
+    """Fill the gradient and the lower halves of two Gauss-Newton matrices from what ``_objective`` left at the same ``p``.
+
+    ``majorizer`` weighs each row by min(1, delta/|r|), a quadratic above the Huber loss; ``curvature``
+    keeps only the rows within delta, the second derivative of the Huber loss.
+    """
+    n, (n_terms, n_variables) = x.shape[0], groups.shape
+    n_p = p.size
+    power = p[-1] if free_power else 1.0
+    gradient[:] = 0.0
+    majorizer[:] = 0.0
+    curvature[:] = 0.0
+    row = np.empty(n_p)
+    for i in range(n):
+        if weight[i] == 0.0:
             continue
         for a in range(n_p):
             row[a] = 0.0
         for k in range(n_terms):
-            share = power * u[k] / z
-            row[k] = share
+            part = power * share[i, k]
+            row[k] = part
             for m in range(n_variables):
                 if groups[k, m] > 0:
-                    row[n_terms + groups[k, m] - 1] -= share * x[i, m]
+                    row[n_terms + groups[k, m] - 1] -= part * x[i, m]
         if free_power:
-            row[n_p - 1] = log_sum
-        loose = weight[i] * (1.0 if size <= delta else delta / size)
-        tight = weight[i] if size <= delta else 0.0
+            row[n_p - 1] = log_sum[i]
+        residual = power * log_sum[i] - y[i]
+        size = abs(residual)
+        # A row within delta weighs the same in both matrices: it is added to one here, and that to the other below.
+        pull, matrix = (weight[i], curvature) if size <= delta else (weight[i] * delta / size, majorizer)
         for a in range(n_p):
-            gradient[a] += loose * residual * row[a]
+            scaled = pull * row[a]
+            gradient[a] += scaled * residual
             for b in range(a + 1):
-                outer = row[a] * row[b]
-                majorizer[a, b] += loose * outer
-                curvature[a, b] += tight * outer
-    return total
+                matrix[a, b] += scaled * row[b]
+    majorizer += curvature
 
 
 @kernel
@@ -204,11 +213,13 @@ def _descend(p, x, y, weight, groups, free_power, delta, max_iterations, toleran
     """
     n_p = p.size
     gradient, majorizer, curvature = np.empty(n_p), np.empty((n_p, n_p)), np.empty((n_p, n_p))
+    share, log_sum = np.empty((y.size, groups.shape[0])), np.empty(y.size)
     damping = np.array([1e-3, 1e-2])  # of the majorizer's step, of the curvature's
-    value = _objective(p, x, y, weight, groups, free_power, delta, True, gradient, majorizer, curvature)
+    value = _objective(p, x, y, weight, groups, free_power, delta, share, log_sum)
     trial, step, matrix = np.empty(n_p), np.empty(n_p), np.empty((n_p, n_p))
     still = 0
     for iteration in range(max_iterations):
+        _slopes(p, x, y, weight, groups, free_power, delta, share, log_sum, gradient, majorizer, curvature)
         accepted = False
         new_value = value
         for kind in (1, 0):
@@ -220,7 +231,7 @@ def _descend(p, x, y, weight, groups, free_power, delta, max_iterations, toleran
                 if _solve(matrix, gradient, step):
                     for a in range(n_p):
                         trial[a] = p[a] - step[a]
-                    new_value = _objective(trial, x, y, weight, groups, free_power, delta, False, gradient, majorizer, curvature)
+                    new_value = _objective(trial, x, y, weight, groups, free_power, delta, share, log_sum)
                     accepted = new_value < value
                 if accepted:
                     damping[kind] = max(damping[kind] * 0.2, 1e-9)
@@ -235,7 +246,7 @@ def _descend(p, x, y, weight, groups, free_power, delta, max_iterations, toleran
             p[a] = trial[a]
         if still >= 3 or new_value <= 1e-26:
             return new_value, iteration + 1
-        value = _objective(p, x, y, weight, groups, free_power, delta, True, gradient, majorizer, curvature)
+        value = new_value
     return value, -max_iterations
 
 
@@ -360,8 +371,8 @@ def grid_starts(
         rest = np.log((np.exp(y.mean()) - floor) / np.sum(~is_offset)) if power == 1 else y.mean() / power - np.log(form.n_terms)
         theta = np.where(is_offset, np.log(floor) if floor > 0 else rest, rest)
         gamma = np.broadcast_to(np.asarray(chosen) / power, form.n_exponents)
-        starts.append(np.concatenate([theta, gamma, [power] * form.free_power]))
-    return _shift(form, np.unique(starts, axis=0), x.mean(axis=0))
+        starts.append((*theta, *gamma, *[power] * form.free_power))
+    return _shift(form, np.array(sorted(set(starts))), x.mean(axis=0))
 
 
 def log_huber_objective(
@@ -402,9 +413,12 @@ def fit_quasi_newton(
 def _value_and_gradient(
     p: Array, x: Array, y: Array, groups: NDArray[np.int64], free_power: bool, delta: float, weight: Array | None = None
 ) -> tuple[float, Array]:
-    gradient, first, second = np.empty(p.size), np.empty((p.size, p.size)), np.empty((p.size, p.size))
+    gradient, matrices = np.empty(p.size), np.empty((2, p.size, p.size))
+    share, log_sum = np.empty((y.size, len(groups))), np.empty(y.size)
     weight = np.ones(y.size) if weight is None else weight
-    return float(_objective(p, x, y, weight, groups, free_power, delta, True, gradient, first, second)), gradient
+    value = float(_objective(p, x, y, weight, groups, free_power, delta, share, log_sum))
+    _slopes(p, x, y, weight, groups, free_power, delta, share, log_sum, gradient, matrices[0], matrices[1])
+    return value, gradient
 
 
 def _logs(variables: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
@@ -417,8 +431,9 @@ def _logs(variables: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
 
 def _shift(form: PowerLawForm, parameters: Array, center: Array) -> Array:
     """The same laws with log variables measured from -center: theta_k + sum_m gamma_km center_m."""
-    by_group = np.column_stack([np.zeros(len(parameters)), parameters[:, form.n_terms :], np.ones(len(parameters))])
-    groups = np.where(form.array() < 0, by_group.shape[1] - 1, form.array())
     moved = parameters.copy()
-    moved[:, : form.n_terms] += np.sum(by_group[:, groups] * center, axis=2)
+    for k, row in enumerate(form.groups):
+        for m, g in enumerate(row):
+            if g:
+                moved[:, k] += center[m] * (parameters[:, form.n_terms + g - 1] if g > 0 else 1.0)
     return moved

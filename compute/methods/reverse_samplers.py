@@ -199,9 +199,9 @@ def _dpm_v3(run: Run, y: Array, sigma: float, sigma_next: float, order: int) -> 
     # With N = (y - D) - l y and g = e^{-S} N - int e^{-S} b (measured from here: g = N), the exact solution is
     # y' = e^{-L} [y - int e^{L+S} (g + int e^{-S} b)]; g is taken constant, or linear in lambda.
     assert run.statistics is not None, "DPM-Solver-v3 needs the statistics of its denoiser"
-    residual = y - run.denoise(y, sigma) - run.statistics.linear(sigma) * y
-    run.keep(sigma, residual)
     step = run.statistics.integrals(sigma, sigma_next)
+    residual = y - run.denoise(y, sigma) - step.linear * y
+    run.keep(sigma, residual)
     bracket = y - step.weight * residual - step.drift
     if order == 2 and len(run.past) > 1:
         sigma_before, residual_before = run.past[-2]

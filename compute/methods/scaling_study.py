@@ -138,12 +138,12 @@ class Setting:
         """Warm seconds of one refit, measured at 240 and 2,000 rows."""
         load = max(1.0, (self.n_runs if self.runs is None else self.runs.height) / 240)
         if self.fit_method == "mean_loss_default_tolerance":
-            return 4e-3 * (0.7 + 0.3 * load)
+            return 3e-3 * (0.7 + 0.3 * load)
         if self.fit_method != "parametric":
-            return 6e-4 * (0.75 + 0.25 * load)
+            return 4e-4 * (0.75 + 0.25 * load)
         if self.fit_form == "width_depth":  # which runs of one shape do not identify, and the descent wanders
             return (2e-3 if self.truth == "width_depth" and self.runs is None else 1.2e-2) * load
-        return 2.5e-4 * load
+        return 1.5e-4 * load
 
 
 on_setting = gathered(Setting, "setting")

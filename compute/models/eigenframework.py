@@ -112,8 +112,13 @@ def _fixed_points(eigenvalue, weight, power, n, k, ridge, gamma_k):  # type: ign
     count = weight.sum()
     trace = (weight * eigenvalue).sum()
     start = 0.0
+    kept, beside = np.empty(eigenvalue.size), np.empty(eigenvalue.size)
     for c in range(n.size):
         infinite = np.isinf(k[c])
+        if not infinite:
+            # NumPy's division, unlike Python's, is of many numbers at once.
+            for i in range(eigenvalue.size):
+                beside[i] = np.true_divide(1.0, eigenvalue[i] + gamma_k[c])
         excess = 0.0 if infinite else max(k[c] - count, 0.0)
         # z <= trace/gamma and kappa >= gamma/2 once gamma > 2 trace/k: beyond this both terms are below n/2.
         high = np.log(4 * (trace + ridge[c]) / n[c] + 4 * (0.0 if infinite else trace / k[c]) + gamma_k[c])
@@ -122,13 +127,15 @@ def _fixed_points(eigenvalue, weight, power, n, k, ridge, gamma_k):  # type: ign
         for _ in range(200):
             step_size = np.exp(s)
             gamma = gamma_k[c] + step_size
+            for i in range(eigenvalue.size):
+                kept[i] = np.true_divide(eigenvalue[i], eigenvalue[i] + gamma)
             z = q = apart = 0.0
             for i in range(eigenvalue.size):
-                kept = eigenvalue[i] / (eigenvalue[i] + gamma)
-                z += weight[i] * kept
-                q += weight[i] * kept * kept
+                part = weight[i] * kept[i]
+                z += part
+                q += part * kept[i]
                 if not infinite:
-                    apart += weight[i] * kept / (eigenvalue[i] + gamma_k[c])
+                    apart += part * beside[i]
             if infinite:
                 kappa, slope = gamma, 1.0
             else:
@@ -150,11 +157,11 @@ def _fixed_points(eigenvalue, weight, power, n, k, ridge, gamma_k):  # type: ign
         out[0, c], out[1, c] = gamma, kappa
         for i in range(eigenvalue.size):
             inverse = 1 / (eigenvalue[i] + gamma)
-            kept = eigenvalue[i] * inverse
-            out[2, c] += weight[i] * kept
-            out[3, c] += weight[i] * kept * kept
+            share = eigenvalue[i] * inverse
+            out[2, c] += weight[i] * share
+            out[3, c] += weight[i] * share * share
             out[4, c] += power[i] * gamma * inverse
-            out[5, c] += power[i] * kept * inverse
+            out[5, c] += power[i] * share * inverse
     return out
 
 

@@ -16,10 +16,13 @@ elbow moves with finetuning, section 4. Which function of D moves it is left fre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from compute.kernel import kernel
 
 Array = NDArray[np.float64]
 
@@ -27,6 +30,8 @@ LOSS_FLOOR, LOSS_EXPONENT = 1.7, 0.15
 EXAMPLES = 50.0  # D_0
 SHIFTS, POWERS, SLOPES = (0.0, 0.6), (0.4, 2.5), (0.1, 10.0)
 HIGHEST_ELBOW = 4.0
+LOW = np.array([LOSS_FLOOR + 0.01, SHIFTS[0], POWERS[0], np.log(SLOPES[0])])  # of elbow, shift, power, log slope
+HIGH = np.array([HIGHEST_ELBOW, SHIFTS[1], POWERS[1], np.log(SLOPES[1])])
 
 
 def loss_of_compute(compute: ArrayLike) -> Array:
@@ -50,6 +55,18 @@ def accuracy(loss: Array, examples: Array, chance: float, elbow: Any, shift: Any
     return np.asarray(np.minimum(1.0, chance + slope * above))
 
 
+@kernel
+def _square_errors(loss, log_moved, seen, chance, theta):  # type: ignore[no-untyped-def]
+    """(n_points,) sums of squared misses: ``accuracy`` without arrays in between, for a sampler's thousand small calls."""
+    out = np.zeros(theta.shape[0])
+    for t in range(theta.shape[0]):
+        elbow, shift, power, slope = theta[t, 0], theta[t, 1], theta[t, 2], np.exp(theta[t, 3])
+        for i in range(loss.size):
+            above = max(0.0, elbow + shift * np.exp(power * log_moved[i]) - loss[i])
+            out[t] += (seen[i] - min(1.0, chance + slope * above)) ** 2
+    return out
+
+
 @dataclass(frozen=True)
 class Finetuned:
     """Accuracies of models after finetuning.
@@ -70,24 +87,23 @@ class Finetuned:
 
     def log_likelihood(self, theta: Array) -> Array:
         """(n_points,) log likelihoods of (n_points, 4) elbow, shift, power, log slope, up to a constant."""
-        elbow, shift, power, log_slope = theta.T[:, :, None]
-        predicted = accuracy(self.loss, self.examples, self.chance, elbow, shift, power, np.exp(log_slope))
-        return -0.5 * np.sum((self.accuracy - predicted) ** 2, axis=1) / self.noise**2
+        return np.asarray(_square_errors(self.loss, self.log_moved, self.accuracy, self.chance, theta)) / (-2 * self.noise**2)
 
     def log_posterior(self, theta: Array) -> Array:
         """With flat priors within the bounds on elbow, shift, power and log slope."""
-        low, high = bounds()
-        inside = np.all((theta >= low) & (theta <= high), axis=1)
-        out = np.full(len(theta), -np.inf)
-        if inside.any():
-            out[inside] = self.log_likelihood(theta[inside])
-        return out
+        inside = ((theta >= LOW) & (theta <= HIGH)).all(axis=1)
+        return np.where(inside, self.log_likelihood(theta), -np.inf)
+
+    @cached_property
+    def log_moved(self) -> Array:
+        """(n,) logs of ``moved_by`` at power 1; -inf without examples."""
+        with np.errstate(divide="ignore"):
+            return np.log(moved_by(self.examples, 1.0))
 
 
 def bounds() -> tuple[Array, Array]:
     """Of elbow, shift, power, log slope."""
-    low = np.array([LOSS_FLOOR + 0.01, SHIFTS[0], POWERS[0], np.log(SLOPES[0])])
-    return low, np.array([HIGHEST_ELBOW, SHIFTS[1], POWERS[1], np.log(SLOPES[1])])
+    return LOW.copy(), HIGH.copy()
 
 
 @dataclass(frozen=True)

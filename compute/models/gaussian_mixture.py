@@ -167,23 +167,28 @@ class GaussianMixture:
         return (mean - y) / std**2
 
     def _logits(self, y: Array, sigma: float) -> Array:
-        """(n, n_components) log pi_k N(y; mu_k, (s^2 + sigma^2) I)."""
+        """(n, n_components) log pi_k N(y; mu_k, (s^2 + sigma^2) I), component by component in memory: they are few."""
         variance = self.width**2 + sigma**2
-        square = np.sum(y * y, axis=1)[:, None] - 2 * y @ self.means.T + np.sum(self.means**2, axis=1)
-        constant = 0.5 * self.dimension * np.log(2 * np.pi * variance)
-        return self._log_weights - constant - 0.5 * square / variance  # type: ignore[attr-defined]
+        half_square = 0.5 * np.einsum("kd,kd->k", self.means, self.means)[:, None] - self.means @ y.T
+        half_square += 0.5 * np.einsum("nd,nd->n", y, y)
+        half_square /= -variance
+        half_square += (self._log_weights - 0.5 * self.dimension * np.log(2 * np.pi * variance))[:, None]  # type: ignore[attr-defined]
+        return half_square.T
 
     def log_density(self, y: Array, sigma: float = 0.0) -> Array:
         """(n,) log p_sigma(y)."""
         logits = self._logits(y, sigma)
         best = logits.max(axis=1)
-        return best + np.log(np.sum(np.exp(logits - best[:, None]), axis=1))
+        logits -= best[:, None]
+        return best + np.log(np.exp(logits, out=logits).sum(axis=1))
 
     def responsibilities(self, y: Array, sigma: float = 0.0) -> Array:
         """(n, n_components) posterior probability w_k(y) of each component."""
         logits = self._logits(y, sigma)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits, out=logits)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.ascontiguousarray(weights)
 
     def posterior_covariance(self, y: Array, sigma: float) -> Array:
         """(n, d, d) Cov[x | y]; divided by sigma^2 it is the Jacobian of the denoiser."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.log_sum_exp import softmax
 from compute.models.gaussian_mixture import GaussianMixture
 
 Array = NDArray[np.float64]
@@ -89,9 +90,7 @@ class JointMixture:
         scaled = mean / np.sqrt(v)
         logits = (x / np.sqrt(v)) @ scaled.T
         logits += np.log(self.weights) - 0.5 * np.sum(scaled**2, axis=1)
-        logits -= logits.max(axis=1, keepdims=True)
-        w = np.exp(logits, out=logits)
-        w /= w.sum(axis=1, keepdims=True)
+        w = softmax(logits)
         return w, x - w @ mean, v
 
     def conditional_means(self, x: Array, blend: Blend) -> Array:

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs
 
 from compute.models.eigenframework import df2, effective_ridge
 from compute.models.spectra import marchenko_pastur_nodes
@@ -141,17 +142,29 @@ def replaced_ridge_error(samples_per_dimension: float, noise: float, ridge: floa
 # --- simulated chains ----------------------------------------------------------------------------------
 
 
-def draw_wishart(rng: np.random.Generator, count: int, d: int, rows: int) -> tuple[Array, Array]:
-    """``count`` Gram matrices X^T X of ``rows`` Gaussian rows, and L with L L^T = X^T X, both (count, d, ·).
+@lru_cache(maxsize=32)
+def _below_diagonal(d: int) -> Array:
+    """(d, d) ones below the diagonal."""
+    return np.tri(d, k=-1)
+
+
+def wishart_factor(rng: np.random.Generator, count: int, d: int, rows: int) -> Array:
+    """(count, d, ·) L with L L^T = X^T X, the Gram matrix of ``rows`` Gaussian rows.
 
     From d rows on by Bartlett's decomposition, at a cost that does not depend on the rows.
     """
-    factor: Array
     if rows < d:
-        factor = rng.standard_normal((count, d, rows))
-    else:
-        factor = np.tril(rng.standard_normal((count, d, d)), -1)
-        factor[:, np.arange(d), np.arange(d)] = np.sqrt(rng.chisquare(rows - np.arange(d), (count, d)))
+        return rng.standard_normal((count, d, rows))
+    factor = rng.standard_normal((count, d, d))
+    factor *= _below_diagonal(d)
+    places = np.arange(d)
+    factor[:, places, places] = np.sqrt(rng.chisquare(rows - places, (count, d)))
+    return factor
+
+
+def draw_wishart(rng: np.random.Generator, count: int, d: int, rows: int) -> tuple[Array, Array]:
+    """``count`` Gram matrices X^T X of ``rows`` Gaussian rows, (count, d, d), and their ``wishart_factor``."""
+    factor = wishart_factor(rng, count, d, rows)
     return factor @ factor.transpose(0, 2, 1), factor
 
 
@@ -173,6 +186,7 @@ def simulate_chains(
     truth[:, 0] = 1.0
     weights: NDArray[np.floating] = truth
     out = np.empty((generations, count))
+    identity = np.eye(d)
     gram: NDArray[np.floating] = np.zeros((count, d, d))
     moment: NDArray[np.floating] = np.zeros((count, d, 1))
     for g in range(generations):
@@ -183,7 +197,7 @@ def simulate_chains(
                 more_gram, more_moment = labels(source, rows)
                 gram, moment = gram + more_gram, moment + more_moment
         held = T * (g + 1 if policy == "accumulate" else 1)
-        weights = np.linalg.solve(gram + ridge * held * np.eye(d), moment)
+        weights = np.linalg.solve(gram + ridge * held * identity, moment)
         out[g] = np.sum((weights - truth) ** 2, axis=(1, 2))
     return out
 
@@ -246,17 +260,19 @@ class LastFit:
         root = np.sqrt(self.eigenvalue)
         drift = np.zeros((int(np.max(generations)) + 1, d))
         for g in range(1, len(drift)):
-            _, factor = draw_wishart(rng, 1, d, self.fake_rows)
-            step = solve_triangular(factor[0], rng.standard_normal(d), lower=True, trans="T", check_finite=False)
+            factor = wishart_factor(rng, 1, d, self.fake_rows)
+            # LAPACK itself: SciPy's solve_triangular takes ten times as long to look at so small a problem.
+            step = dtrtrs(factor[0], rng.standard_normal(d), lower=1, trans=1)[0]
             drift[g] = drift[g - 1] + self.noise * step / root
         truth = np.full(d, np.sqrt(self.signal))
+        labeled = truth + drift[generations]
+        scale, identity = np.outer(root, root), np.eye(d)
         out = np.empty((generations.size, rows.size))
         for column, n in enumerate(rows.astype(int)):
             gram, factor = draw_wishart(rng, 1, d, n)
-            gram, factor = gram[0] * np.outer(root, root), factor[0] * root[:, None]
+            gram, factor = gram[0] * scale, factor[0] * root[:, None]
             noise = self.noise * (factor @ rng.standard_normal(factor.shape[1]))
-            labeled = truth + drift[generations]
-            fit = np.linalg.solve(gram + n * ridge * np.eye(d), gram @ labeled.T + noise[:, None])
+            fit = np.linalg.solve(gram + n * ridge * identity, gram @ labeled.T + noise[:, None])
             out[:, column] = self.eigenvalue @ (fit - truth[:, None]) ** 2
         return out
 

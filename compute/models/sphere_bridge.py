@@ -31,6 +31,11 @@ N_CELLS = 600
 N_STEPS = 160
 
 
+def _dot(u: Array, v: Array) -> Array:
+    """(…, 1) inner products; of few coordinates far faster than a sum along them."""
+    return np.asarray(np.einsum("...k,...k->...", u, v)[..., None])
+
+
 def toward_vertices(u: Array) -> tuple[Array, Array]:
     """Distances r to the vertices and r/sin r, each of the shape (…, K) of the unit vectors ``u``."""
     r = np.arccos(np.clip(u, -1, 1))
@@ -39,14 +44,14 @@ def toward_vertices(u: Array) -> tuple[Array, Array]:
 
 def project_tangent(v: Array, u: Array) -> Array:
     """What of ``v`` is tangent to the sphere at the unit vectors ``u``."""
-    return np.asarray(v - np.sum(v * u, axis=-1, keepdims=True) * u)
+    return np.asarray(v - _dot(v, u) * u)
 
 
 def along_geodesic(u: Array, v: Array) -> Array:
     """The end of the geodesic from unit vectors ``u`` with tangent ``v``."""
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    length = np.sqrt(_dot(v, v))
     moved = np.cos(length) * u + np.sinc(length / np.pi) * v
-    return np.asarray(moved / np.linalg.norm(moved, axis=-1, keepdims=True))
+    return np.asarray(moved / np.sqrt(_dot(moved, moved)))
 
 
 def _weight_ratio(r: Array, gamma: float, noise: float, n_categories: int) -> Array:

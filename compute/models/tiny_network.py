@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.kernel import kernel
+
 Array = NDArray[np.float64]
 Weights = list[Array]
 
@@ -95,11 +97,11 @@ class Network:
         of_biases: Weights = []
         for k in range(len(self.weights) - 1, -1, -1):
             below = found[k - 1][0] if k else x
-            of_weights.append(back @ np.swapaxes(below, -1, -2))
+            of_weights.append(back @ below.mT)
             if self.biases:
                 of_biases.append(back.sum(axis=-1, keepdims=True))
             if k:
-                back = np.swapaxes(self.weights[k], -1, -2) @ back * found[k - 1][1]
+                back = self.weights[k].mT @ back * found[k - 1][1]
         return loss, [*of_weights[::-1], *of_biases[::-1]]
 
 
@@ -134,6 +136,17 @@ class SignDescent(Descent):
         return np.sign(gradient)
 
 
+@kernel
+def _adam(gradient, first, second, move, beta_1, beta_2, scale_1, scale_2, epsilon):  # type: ignore[no-untyped-def]
+    """Both moments and the move, in place and in one pass; NumPy's division, unlike Python's, is of many numbers at once."""
+    for r in range(gradient.shape[0]):
+        for i in range(gradient.shape[1]):
+            first[r, i] += (1 - beta_1) * (gradient[r, i] - first[r, i])
+            second[r, i] += (1 - beta_2) * (gradient[r, i] * gradient[r, i] - second[r, i])
+            root = np.sqrt(np.true_divide(second[r, i], scale_2))
+            move[r, i] = np.true_divide(np.true_divide(first[r, i], scale_1), root + epsilon)
+
+
 class Adam(Descent):
     """Adam, with its usual constants."""
 
@@ -144,13 +157,13 @@ class Adam(Descent):
         self.count = 0
         self.first = np.zeros((parameters[0].shape[0], self.rates.size))
         self.second = np.zeros_like(self.first)
+        self.move = np.zeros_like(self.first)
 
     def direction(self, gradient: Array) -> Array:
         self.count += 1
-        self.first += (1 - self.beta_1) * (gradient - self.first)
-        self.second += (1 - self.beta_2) * (gradient * gradient - self.second)
-        root = np.sqrt(self.second / (1 - self.beta_2**self.count))
-        return self.first / (1 - self.beta_1**self.count) / (root + self.epsilon)
+        scales = 1 - self.beta_1**self.count, 1 - self.beta_2**self.count
+        _adam(gradient, self.first, self.second, self.move, self.beta_1, self.beta_2, *scales, self.epsilon)
+        return self.move
 
 
 OPTIMIZERS: dict[str, type[Descent]] = {"sgd": Descent, "adam": Adam, "sign": SignDescent}

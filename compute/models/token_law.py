@@ -12,8 +12,42 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from compute.kernel import kernel
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+
+@kernel
+def _forward_backward(log_likelihood, p, copying):  # type: ignore[no-untyped-def]
+    """(n, L, K) law of each token given all positions; messages go forward, then back, string by string."""
+    n, length, n_categories = log_likelihood.shape
+    out = np.empty_like(log_likelihood)
+    seen = np.empty((length, n_categories))
+    back = np.empty(n_categories)
+    for i in range(n):
+        for l in range(length):
+            top = log_likelihood[i, l].max()
+            total = out[i, l - 1].sum() if l else 1.0
+            for k in range(n_categories):
+                seen[l, k] = np.exp(log_likelihood[i, l, k] - top)
+                kept = copying * out[i, l - 1, k] if l else copying * p[k]
+                out[i, l, k] = (kept + (1 - copying) * p[k] * total) * seen[l, k]
+        back[:] = 1.0
+        for l in range(length - 1, -1, -1):
+            # Each law is normed after its forward message has been read: the next position back needs its own only.
+            total = 0.0
+            for k in range(n_categories):
+                out[i, l, k] *= back[k]
+                total += out[i, l, k]
+            mean = 0.0
+            for k in range(n_categories):
+                out[i, l, k] /= total
+                back[k] *= seen[l, k]
+                mean += back[k] * p[k]
+            for k in range(n_categories):
+                back[k] = copying * back[k] + (1 - copying) * mean
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +80,6 @@ class TokenLaw:
             tokens[:, l] = np.where(copies[:, l], tokens[:, l - 1], tokens[:, l])
         return np.asarray(tokens, dtype=np.int64)
 
-    def _pass_on(self, message: Array) -> Array:
-        total = message.sum(axis=-1, keepdims=True)
-        return np.asarray(self.copying * message + (1 - self.copying) * self.p * total)
-
-    def _pass_back(self, message: Array) -> Array:
-        return np.asarray(self.copying * message + (1 - self.copying) * (message @ self.p)[..., None])
-
     def posterior(self, log_likelihood: Array) -> Array:
         """Law of each token given all positions.
 
@@ -65,15 +92,7 @@ class TokenLaw:
         -------
         (n, L, K) array
         """
-        seen = np.exp(log_likelihood - log_likelihood.max(axis=-1, keepdims=True))
-        forward, backward = np.empty_like(seen), np.ones_like(seen)
-        forward[:, 0] = self.p * seen[:, 0]
-        for l in range(1, self.length):
-            forward[:, l] = self._pass_on(forward[:, l - 1]) * seen[:, l]
-        for l in range(self.length - 2, -1, -1):
-            backward[:, l] = self._pass_back(backward[:, l + 1] * seen[:, l + 1])
-        both = forward * backward
-        return np.asarray(both / both.sum(axis=-1, keepdims=True))
+        return np.asarray(_forward_backward(np.ascontiguousarray(log_likelihood, dtype=float), self.p, float(self.copying)))
 
     def table(self) -> Array:
         """(K^L,) probabilities of all strings, the last token fastest."""

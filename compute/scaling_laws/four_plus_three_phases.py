@@ -407,7 +407,7 @@ def loss_curves(
     batch: Batch = 1,
     step_fraction: StepFraction = 0.5,
     method: Method = "large_width_limit",
-    sgd_runs: SgdRuns = 10,
+    sgd_runs: SgdRuns = 6,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, LossCurves]]:
     """Loss against compute f = r B d for a range of widths from the Volterra equation, and the best of them.

@@ -184,7 +184,7 @@ sampling. With $2B$ numbers (the plane) for up to $2+r$ coefficients a step, one
 are best and $K$ steps end at $\cos(\theta_0/K)^K$ of the exact scale. For other data $s$ is the data's standard deviation and equal angles are a guess. The
 *search* (178) breeds sets of $K-1$ out of 200 levels from the EDM grid, the logarithmic one and random ones; the best quarter of a generation
 survives, so its error never rises. Fitness is the endpoint
-error on 96 starts (FID there).
+error on 64 starts (FID there).
 
 **Early exit** (199, a miniature). The layers are those of an exact mixture of 5×5 modes: depth $l$ knows $2^l$ Gaussians, merged by Ward's tree
 with their moments. Its error vanishes at high noise, where nothing can be told apart, and at low noise, where each point is seen as it is. The

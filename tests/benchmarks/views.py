@@ -10,6 +10,7 @@ from numba.core import event
 
 from compute.parameters import ParameterError, format_number
 from pages.kit.discovery import Entry
+from pages.kit.figure_json import written
 from pages.kit.lab import View
 from pages.kit.run import LIVE_SECONDS, is_live
 from pages.kit.style import themed
@@ -66,7 +67,7 @@ def _defaults(view: View) -> Row:
     first = seconds(view.experiment)
     warm = median_seconds(view.experiment)
     result = view.experiment()
-    draw = median_seconds(lambda: themed(view.figure(result), "light").to_json())
+    draw = median_seconds(lambda: written(themed(view.figure(result), "light")))
     return {"first ms": 1e3 * first, "default ms": 1e3 * warm, "draw ms": 1e3 * draw, "run": ""}
 
 

@@ -169,7 +169,7 @@ def _seconds(operation: str, experts: int, steps: int, particles: int) -> float:
 
 
 def _seconds_of_run(*, operation: str, experts: int, steps: int, particles: int, **_: object) -> float:
-    return 0.05 + _seconds(operation, experts, steps, particles)
+    return 0.03 + _seconds(operation, experts, steps, particles)
 
 
 @experiment(seconds=_seconds_of_run)

@@ -134,9 +134,9 @@ def _bridges_seconds(
     groups = -(-observations // group_size)
     modes = 1 if model == "normal" else 2
     return (
-        0.02
-        + levels * langevin_steps * (1e-4 + 5e-8 * particles * groups * modes * (modes - 1))
-        + 1e-6 * N_TIMES * N_GRID * groups * modes
+        0.01
+        + levels * langevin_steps * (6e-5 + 9e-9 * particles * groups * modes * (modes - 1))
+        + 4e-8 * N_TIMES * N_GRID * groups * modes
     )
 
 

@@ -7,6 +7,7 @@ solved for on a grid by ``compute.methods.fokker_planck``, which also serves to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,9 +76,10 @@ class Linear:
 
     def law(self, t: float) -> GaussianMixture:
         """q_t."""
-        variance = -np.expm1(-2 * self.kappa * t) / self.kappa if self.kappa else 2 * t
-        width = np.sqrt(np.exp(-2 * self.kappa * t) * self.data.width**2 + variance)
-        return GaussianMixture(self.data.weights, self.data.means @ self.matrix(t).T, float(width))
+        variance = -math.expm1(-2 * self.kappa * t) / self.kappa if self.kappa else 2 * t
+        width = math.sqrt(math.exp(-2 * self.kappa * t) * self.data.width**2 + variance)
+        means = self.data.means @ self.matrix(t).T if self.omega else math.exp(-self.kappa * t) * self.data.means
+        return GaussianMixture(self.data.weights, means, width)
 
     def drift(self, x: Array) -> Array:
         out = -self.kappa * x

@@ -81,6 +81,12 @@ def degrade(x: Array, restored: Array, drift: Array, lookback: Array, h: Array |
     return restored + (lookback - h) * drift + np.sqrt(2 * (lookback - h)) * noise
 
 
+def within(x: Array, reach: float) -> Array:
+    """x itself, cut at plus and minus ``reach``; of so many small arrays np.clip would take half the time."""
+    np.maximum(x, -reach, out=x)
+    return np.asarray(np.minimum(x, reach, out=x))
+
+
 Watch = Callable[[int, Array, Array, Array], None]
 
 
@@ -108,20 +114,23 @@ def sample(
         Told the step, the state before, the restored state and the state after.
     """
     h = HORIZON / n_steps
-    ratio = np.broadcast_to(np.asarray(ratio, dtype=float), (x.shape[0], 1))
+    ratio = np.atleast_2d(np.asarray(ratio, dtype=float))
     is_flow = np.isinf(ratio)
+    has_flow, has_error = bool(is_flow.any()), bool(np.any(score_error))
     reach = 2 * np.abs(x).max() + 10.0  # a wall far out: diverging runs stay finite
     for k in range(n_steps):
         t = HORIZON - k * h
         score = process.score(x, t)
-        if np.any(score_error):
+        if has_error:
             score = score + score_error * wrong_field(x)
         drift = process.drift(x)
         # The past of time 0 is no state of the process: no restoration reaches behind it.
         lookback = np.maximum(np.minimum(ratio * h, t), h)
-        restored = np.clip(restore(x, drift, score, lookback), -reach, reach)
-        moved = degrade(x, restored, process.drift(restored), lookback, h)
-        after = np.clip(np.where(is_flow, x + h * (score - drift), moved), -reach, reach)
+        restored = within(restore(x, drift, score, lookback), reach)
+        after = degrade(x, restored, process.drift(restored), lookback, h)
+        if has_flow:
+            after = np.where(is_flow, x + h * (score - drift), after)
+        after = within(after, reach)
         if watch is not None:
             watch(k, x, restored, after)
         x = after
@@ -134,7 +143,7 @@ def reverse_sde(process: Forward, x: Array, n_steps: int, rng: np.random.Generat
     reach = 2 * np.abs(x).max() + 10.0
     for k in range(n_steps):
         move = h * (2 * process.score(x, HORIZON - k * h) - process.drift(x))
-        x = np.clip(x + move + np.sqrt(2 * h) * rng.standard_normal(x.shape), -reach, reach)
+        x = within(x + move + np.sqrt(2 * h) * rng.standard_normal(x.shape), reach)
     return x
 
 
@@ -145,10 +154,11 @@ def exact_flow(process: Forward, x: Array, n_steps: int, drive: Array | float = 
     """
     h = HORIZON / n_steps
     path = [x]
+    has_error = bool(np.any(score_error))
 
     def field(x: Array, t: float) -> Array:
         score = process.score(x, max(t, 0.0))
-        if np.any(score_error):
+        if has_error:
             score = score + score_error * wrong_field(x)
         return 2 * drive * score - process.drift(x)
 

@@ -201,7 +201,7 @@ COMPARED = (
     "accelerated SDE (263)",
 )
 BUDGETS = (4, 7, 12, 20, 34, 58, 100)
-N_COMPARED = 1000
+N_COMPARED = 600
 REFERENCE_STEPS = 150
 
 
@@ -275,7 +275,7 @@ class Comparison(Result):
 def _seconds_of_comparison(*, data: str, score_error: float, **_: object) -> float:
     mixture = mixture_of(data, 3.0)
     numbers = N_COMPARED * mixture.dimension  # in a state; some 2000 evaluations and 700 noisy steps are made
-    return 0.15 + numbers * (4e-6 * mixture.n_components + 1.2e-5 + (5e-5 if score_error > 0 else 0.0))
+    return 0.05 + numbers * (1.5e-6 * mixture.n_components + 1e-5 + (7e-5 if score_error > 0 else 0.0))
 
 
 @experiment(seconds=_seconds_of_comparison)

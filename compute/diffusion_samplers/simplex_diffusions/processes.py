@@ -219,7 +219,7 @@ class Sphere(Reverse):
         before, after = self.left(step), self.left(step + 1)
         r, stretch = toward_vertices(u)
         pull = posterior * stretch
-        drift = (1 - after / before) * (pull - np.sum(pull * u, axis=-1, keepdims=True) * u)
+        drift = (1 - after / before) * project_tangent(pull, u)
         # Of a Brownian bridge over the step; none in the last.
         variance = self.constants.sphere_noise**2 * (before - after) * after / before
         moved = drift + np.sqrt(variance) * project_tangent(rng.standard_normal(u.shape), u)
@@ -244,7 +244,11 @@ class BayesianFlow(Reverse):
     def advance(self, state: Array, posterior: Array, step: int, rng: np.random.Generator) -> Array:
         K = self.law.n_categories
         accuracy = self.constants.beta1 * (2 * step + 1) / self.n_steps**2
-        token = np.sum(np.cumsum(posterior, axis=-1)[..., :-1] < rng.random((*posterior.shape[:-1], 1)), axis=-1)
+        uniform, below = rng.random(posterior.shape[:-1]), np.zeros(posterior.shape[:-1])
+        token = np.zeros(posterior.shape[:-1], dtype=np.intp)
+        for k in range(K - 1):
+            below += posterior[..., k]
+            token += below < uniform
         mean = accuracy * (K * (token[..., None] == np.arange(K)) - 1)
         return np.asarray(state + mean + np.sqrt(accuracy * K) * rng.standard_normal(state.shape))
 

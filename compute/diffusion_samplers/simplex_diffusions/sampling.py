@@ -86,8 +86,8 @@ class Film(Result):
 
 def _step_seconds(process: str, length: int, categories: int, strings: int) -> float:
     """Of one step, measured."""
-    cell = {"gumbel": 6e-8, "jacobi": 2.5e-7, "sphere": 1.3e-7, "bayesian flow": 6e-8}[process]
-    return 1.2e-4 + cell * length * categories * strings + (2e-5 * categories if process == "jacobi" else 0.0)
+    cell = {"gumbel": 3.6e-8, "jacobi": 1.5e-7, "sphere": 8e-8, "bayesian flow": 3.6e-8}[process]
+    return 7e-5 + cell * length * categories * strings + (2e-5 * categories if process == "jacobi" else 0.0)
 
 
 def _film_seconds(*, process: str, categories: int, length: int, steps: int, strings: int, **_: object) -> float:

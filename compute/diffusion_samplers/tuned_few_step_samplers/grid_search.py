@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 N_LEVELS = 200
-N_FITNESS = 96
+N_FITNESS = 64
 SEEDED = ("EDM", "even in log σ")
 LEVELS = np.geomspace(SIGMA_MAX, 0.02, N_LEVELS + 1)[1:]
 
@@ -63,7 +63,7 @@ def whole(chosen: Indices) -> Array:
 
 def cross(rng: np.random.Generator, one: Indices, other: Indices) -> Indices:
     """As many levels, drawn from the union."""
-    union = np.union1d(one, other)
+    union = np.array(sorted({*one.tolist(), *other.tolist()}))  # of a few numbers: np.union1d takes ten times as long
     return np.sort(rng.choice(union, one.size, replace=False))
 
 
@@ -71,7 +71,7 @@ def mutate(rng: np.random.Generator, chosen: Indices) -> Indices:
     """One level moved by about eight places, if the place is free."""
     moved = chosen.copy()
     j = int(rng.integers(chosen.size))
-    place = int(np.clip(chosen[j] + np.rint(8 * rng.standard_normal()), 0, N_LEVELS - 1))
+    place = min(max(int(chosen[j]) + round(8 * rng.standard_normal()), 0), N_LEVELS - 1)
     if place not in chosen:
         moved[j] = place
     return np.sort(moved)
@@ -136,7 +136,7 @@ class FoundGrid(Result):
 
 def _seconds(*, steps: int, solver: str, generations: int, population: int, data: str, **_: object) -> float:
     evaluations = steps * (1 if solver == "Euler (DDIM)" else 2)
-    return 0.02 + 0.75 * population * (generations + 1) * (8e-6 + evaluations * (1.5e-5 if data == "ring" else 9e-6))
+    return 0.02 + 0.45 * population * (generations + 1) * (8e-6 + evaluations * (1.5e-5 if data == "ring" else 9e-6))
 
 
 @experiment(seconds=_seconds)
@@ -151,7 +151,7 @@ def found_grid(
     anisotropy: Anisotropy = 4.0,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, FoundGrid]]:
-    """Search the noise levels of a few-step sampler; the fitness is its endpoint error on 96 fixed starts."""
+    """Search the noise levels of a few-step sampler; the fitness is its endpoint error on 64 fixed starts."""
     problem: Problem = problem_of(data, separation, anisotropy)
     start, exact = sample_of(problem, seed, N_FITNESS)
     fresh, fresh_exact = sample_of(problem, seed + 1000, 400)

@@ -63,7 +63,8 @@ class Problem:
 
     def error(self, end: Array, exact: Array) -> float:
         """Root mean square distance of endpoints, over the data's scale."""
-        return float(np.sqrt(np.mean(np.sum((end - exact) ** 2, axis=1)) / 2) / self.scale)
+        gap = (end - exact).ravel()
+        return float(np.sqrt(gap @ gap / gap.size) / self.scale)
 
 
 def problem_of(data: str, separation: float, anisotropy: float) -> Problem:

@@ -170,8 +170,8 @@ N_GRID = 8
 def _map_seconds(call_budget: int, questions: int, n_models: int, **_: object) -> float:
     stacks = all_stacks(call_budget, n_models)
     n = len(stacks)
-    pools = sum({(s.models, s.samples, s.verify, s.keep): s.candidates for s in stacks}.values())
-    return N_GRID**2 * (6e-6 * n + questions * (5.5e-9 * pools + 5.2e-8 * n)) + 0.02
+    pools = sum({(s.models, s.samples, s.verify, s.keep): s.candidates for s in stacks if s.verify}.values())
+    return N_GRID**2 * (1e-6 * n + questions * (1e-8 * pools + 5e-9 * n)) + 0.02
 
 
 @dataclass(frozen=True)
@@ -225,10 +225,18 @@ def best_stacks(
     centers = centers_of(best_accuracy, model_step, spread)
     accuracy, models = np.full((N_GRID, N_GRID), np.nan), np.full((N_GRID, N_GRID), np.nan)
     winner = np.full((N_GRID, N_GRID), "", dtype="<U40")
+    # Only stacks that verify feel the rate; the others are asked once for each correlation.
+    verifies = np.array([s.verify for s in stacks])
+    checked, plain = [s for s in stacks if s.verify], [s for s in stacks if not s.verify]
+    found = np.empty(len(stacks))
     for i, rho in enumerate(correlations):
         draws = _draws(stacks, centers, spread, float(rho), questions, seed)
         for j, rate in enumerate(rates):
-            found = evaluate(draws, stacks, Qualities(recall, float(rate), ranker_auc, fuse_hit, fuse_luck)).mean(axis=1)
+            qualities = Qualities(recall, float(rate), ranker_auc, fuse_hit, fuse_luck)
+            if j == 0:
+                found[~verifies] = evaluate(draws, plain, qualities).mean(axis=1)
+            if checked:
+                found[verifies] = evaluate(draws, checked, qualities).mean(axis=1)
             best = int(np.argmax(found))
             accuracy[i, j], winner[i, j], models[i, j] = found[best], stacks[best].family, stacks[best].models
         share = (i + 1) / N_GRID

@@ -38,45 +38,61 @@ ZeroQuery = Annotated[bool, Flag("zero query", "", help="Start W_Q at zero.")]
 HeadSeeds = Annotated[int, Integer("seeds", "R", low=2, high=8, help="Heads trained at each width and rate.")]
 
 
-def samples(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64], Array]:
+Batch = tuple[Array, NDArray[np.int64], Array]
+
+
+def samples(n: int, rng: np.random.Generator) -> Batch:
     """Tokens (n, 8, 8), which is asked for (n,), queries (n, 8)."""
     tokens, asked = rng.standard_normal((n, N_TOKENS, N_EMBED)), rng.integers(N_TOKENS, size=n)
     query = tokens[np.arange(n), asked] @ ROTATION.T + NOISE * rng.standard_normal((n, N_EMBED))
     return tokens, asked, query
 
 
-def loss_and_slope(matrix: Array, tokens: Array, asked: NDArray[np.int64], query: Array) -> tuple[Array, Array]:
-    """Cross-entropy (n_replicas,) of logits q' M x_j and its gradient in (n_replicas, 8, 8) M."""
-    n = len(asked)
-    logits = np.swapaxes(query @ matrix, 0, 1) @ np.swapaxes(tokens, 1, 2)  # (n, n_replicas, 8)
-    logits -= logits.max(axis=-1, keepdims=True)
-    share = np.exp(logits)
-    total = share.sum(axis=-1, keepdims=True)
-    loss = np.mean(np.log(total[..., 0]) - logits[np.arange(n), :, asked], axis=0)
-    share /= total
-    share[np.arange(n), :, asked] -= 1
-    return loss, query.T @ np.swapaxes(share @ tokens, 0, 1) / n
+def _logits(matrix: Array, tokens: Array, query: Array) -> Array:
+    """(n, 8, n_replicas) logits q' M x_j less the largest.
+
+    Replicas are last: the products are of large matrices, and sums over the tokens run along rows of replicas.
+    """
+    moved = query @ matrix.transpose(1, 2, 0).reshape(N_EMBED, -1)
+    logits = tokens @ moved.reshape(len(query), N_EMBED, len(matrix))
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits
 
 
-def swept_losses(scale: float, width: int, zero_query: bool, n_seeds: int, n_steps: int, seed: int) -> Array:
-    """(n_seeds, n_rates) test loss of heads with logits times ``scale``."""
+def loss_of(matrix: Array, tokens: Array, asked: NDArray[np.int64], query: Array) -> Array:
+    """Cross-entropy (n_replicas,) of logits q' M x_j, with M of (n_replicas, 8, 8)."""
+    logits = _logits(matrix, tokens, query)
+    at = logits[np.arange(len(asked)), asked]
+    return np.asarray(np.mean(np.log(np.exp(logits, out=logits).sum(axis=1)) - at, axis=0))
+
+
+def slope_of(matrix: Array, tokens: Array, asked: NDArray[np.int64], query: Array) -> Array:
+    """Gradient of ``loss_of`` in M, (n_replicas, 8, 8)."""
+    n, logits = len(asked), _logits(matrix, tokens, query)
+    share = np.exp(logits, out=logits)
+    share /= share.sum(axis=1, keepdims=True)
+    share[np.arange(n), asked] -= 1
+    slope = query.T @ (np.swapaxes(tokens, 1, 2) @ share).reshape(n, -1) / n
+    return np.ascontiguousarray(slope.reshape(N_EMBED, N_EMBED, -1).transpose(2, 0, 1))
+
+
+def swept_losses(scale: float, width: int, zero_query: bool, n_seeds: int, seed: int, batches: list[Batch], test: Batch) -> Array:
+    """(n_seeds, n_rates) test loss of heads with logits times ``scale``, trained on the batches."""
     rng = np.random.default_rng([seed, width])
     query, key = (np.repeat(rng.standard_normal((n_seeds, width, N_EMBED)), RATES.size, axis=0) / N_EMBED**0.25 for _ in range(2))
     if zero_query:
         query[:] = 0
     adam = Adam([query, key], [1.0, 1.0])
     adam.rates = adam.rates * np.tile(RATES, n_seeds)[:, None]
-    stream = np.random.default_rng([seed, 1])
-    for _ in range(n_steps):
-        _, slope = loss_and_slope(scale * np.swapaxes(query, 1, 2) @ key, *samples(BATCH, stream))
+    for batch in batches:
+        slope = slope_of(scale * np.swapaxes(query, 1, 2) @ key, *batch)
         adam.step([scale * key @ np.swapaxes(slope, 1, 2), scale * query @ slope])
-    test = samples(N_TEST, np.random.default_rng(9))
-    return loss_and_slope(scale * np.swapaxes(query, 1, 2) @ key, *test)[0].reshape(n_seeds, RATES.size)
+    return loss_of(scale * np.swapaxes(query, 1, 2) @ key, *test).reshape(n_seeds, RATES.size)
 
 
 def _attention_seconds(*, head_width: int, steps: int, n_heads: int, **_: object) -> float:
     replicas = RATES.size * n_heads
-    return 2 * sum(0.004 + steps * (3e-4 + replicas * (1e-5 + 2e-7 * n + 1e-10 * n * n)) for n in widths_to(head_width))
+    return 2 * sum(0.004 + steps * (1e-4 + replicas * (8e-6 + 5e-8 * n + 1e-10 * n * n)) for n in widths_to(head_width))
 
 
 @experiment(seconds=_attention_seconds)
@@ -85,9 +101,13 @@ def attention_sweep(
 ) -> Iterator[tuple[float, RateSweep]]:
     """Loss against learning rate of one attention head, with logits over the root of its width and over its width."""
     widths = widths_to(head_width)
+    stream = np.random.default_rng([seed, 1])  # the same samples for every head
+    batches, test = [samples(BATCH, stream) for _ in range(steps)], samples(N_TEST, np.random.default_rng(9))
     loss: dict[str, list[Array]] = {name: [] for name in SLOPES}
     for done, d in enumerate(widths, start=1):
-        for name, scale in (("1/√d", d**-0.5), ("1/d", SMALLEST_WIDTH**0.5 / d)):
-            loss[name].append(swept_losses(scale, d, zero_query, n_heads, steps, seed))
+        scales = {"1/√d": d**-0.5, "1/d": SMALLEST_WIDTH**0.5 / d}
+        found = {scale: swept_losses(scale, d, zero_query, n_heads, seed, batches, test) for scale in set(scales.values())}
+        for name, scale in scales.items():  # at the smallest width they are one
+            loss[name].append(found[scale])
         arms = tuple(Arm(name, slope, widths[:done], [RATES] * done, list(loss[name])) for name, slope in SLOPES.items())
         yield done / len(widths), RateSweep(arms)

@@ -35,11 +35,12 @@ def _em_step(x, count, variance, means, out):  # type: ignore[no-untyped-def]
             top = max(top, log_each[i])
         mass = 0.0
         for i in range(k):
-            log_each[i] = np.exp(log_each[i] - top)
+            log_each[i] = 1.0 if log_each[i] == top else np.exp(log_each[i] - top)
             mass += log_each[i]
         value += count[a] * (top + np.log(mass))
+        scale = count[a] / (mass * variance[a])
         for i in range(k):
-            share = count[a] * log_each[i] / (mass * variance[a])
+            share = scale * log_each[i]
             total[i] += share
             for j in range(d):
                 out[i, j] += share * x[a, j]

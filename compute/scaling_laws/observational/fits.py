@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import leastsq
 from scipy.special import expit, logit
 
+from compute.kernel import kernel
 from compute.parameters import ParameterError
 from compute.scaling_laws.observational.observatory import Observatory, Setting
 
@@ -53,10 +54,11 @@ def capability(scores: Array, components: int) -> Capability:
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """E = h sigma(alpha + beta·x), with the covariance of its parameters (logit h, alpha, beta) in whitened regressors."""
+    """E = h sigma(alpha + beta·x), with parameters (logit h, alpha, beta) in whitened regressors."""
 
     parameters: Array
-    covariance: Array
+    normal: Array  # their normal matrix at the fit
+    variance: float  # of a residual
     mean: Array
     whiten: Array  # (d, d)
 
@@ -71,16 +73,47 @@ class Sigmoid:
     def ceiling(self) -> float:
         return float(expit(self.parameters[0]))
 
+    @property
+    def covariance(self) -> Array:
+        """Of the parameters."""
+        # A flat direction (a ceiling that no model nears) gets a wide error and not an infinite one.
+        floor = max(1e-8 * float(np.trace(self.normal)), 1e-12)
+        return np.asarray(np.linalg.inv(self.normal + floor * np.eye(len(self.normal))) * self.variance)
+
     def standard_error(self, x: Array) -> Array:
         """Of the mean prediction, by the delta method."""
         gradient = _jacobian(self.parameters, (x - self.mean) @ self.whiten)
         return np.asarray(np.sqrt(np.maximum(np.einsum("na,ab,nb->n", gradient, self.covariance, gradient), 0.0)))
 
 
-def _jacobian(p: Array, x: Array) -> Array:
-    h, value = expit(p[0]), expit(p[1] + x @ p[2:])
-    slope = h * value * (1 - value)
-    return np.column_stack([h * (1 - h) * value, slope, slope[:, None] * x])
+@kernel
+def _residual(p, x, y):  # type: ignore[no-untyped-def]
+    """(n,) sigmoid less y; small loops, called by the thousand."""
+    h = 1 / (1 + np.exp(-p[0]))
+    out = np.empty(y.size)
+    for i in range(y.size):
+        index = p[1]
+        for k in range(x.shape[1]):
+            index += x[i, k] * p[2 + k]
+        out[i] = h / (1 + np.exp(-index)) - y[i]
+    return out
+
+
+@kernel
+def _jacobian(p, x):  # type: ignore[no-untyped-def]
+    """(n, d + 2) derivative of the sigmoid in its parameters."""
+    h = 1 / (1 + np.exp(-p[0]))
+    out = np.empty((x.shape[0], p.size))
+    for i in range(x.shape[0]):
+        index = p[1]
+        for k in range(x.shape[1]):
+            index += x[i, k] * p[2 + k]
+        value = 1 / (1 + np.exp(-index))
+        out[i, 0] = h * (1 - h) * value
+        out[i, 1] = h * value * (1 - value)
+        for k in range(x.shape[1]):
+            out[i, 2 + k] = out[i, 1] * x[i, k]
+    return out
 
 
 def fit_sigmoid(x: Array, y: Array) -> Sigmoid:
@@ -92,7 +125,7 @@ def fit_sigmoid(x: Array, y: Array) -> Sigmoid:
     y : (n,) array
         In [0, 1]; n at least d + 2.
     """
-    mean = x.mean(axis=0)
+    y, mean = np.ascontiguousarray(y), x.mean(axis=0)
     whiten = np.linalg.pinv(np.linalg.qr(x - mean, mode="r")) * np.sqrt(len(x))
     z = (x - mean) @ whiten
     level = logit(np.clip(y / max(0.95, float(y.max())), 0.02, 0.98))
@@ -100,7 +133,7 @@ def fit_sigmoid(x: Array, y: Array) -> Sigmoid:
     start = np.concatenate([[logit(0.9)], np.linalg.lstsq(design, level, rcond=None)[0]])
     # With its full output it says nothing where it stops at maxfev: a sigmoid far from its ceiling never settles.
     found = leastsq(
-        lambda p: expit(p[0]) * expit(p[1] + z @ p[2:]) - y,
+        lambda p: _residual(p, z, y),
         start,
         Dfun=lambda p: _jacobian(p, z),
         maxfev=150,
@@ -109,13 +142,9 @@ def fit_sigmoid(x: Array, y: Array) -> Sigmoid:
         full_output=True,
     )[0]
     jacobian = _jacobian(found, z)
-    residual = expit(found[0]) * expit(found[1] + z @ found[2:]) - y
+    residual = _residual(found, z, y)
     free = max(len(y) - found.size, 1)
-    normal = jacobian.T @ jacobian
-    # A flat direction (a ceiling that no model nears) gets a wide error and not an infinite one.
-    floor = max(1e-8 * float(np.trace(normal)), 1e-12)
-    covariance = np.linalg.inv(normal + floor * np.eye(found.size)) * float(residual @ residual) / free
-    return Sigmoid(found, covariance, mean, whiten)
+    return Sigmoid(found, jacobian.T @ jacobian, float(residual @ residual) / free, mean, whiten)
 
 
 def family_regressors(observatory: Observatory, train: NDArray[np.bool_]) -> Array:
@@ -151,8 +180,12 @@ def split(observatory: Observatory, first: Array, cutoff: float) -> tuple[NDArra
     return below & known, ~below & known
 
 
-def foretell(observatory: Observatory, setting: Setting, *, by_families: bool = True) -> Prediction:
+def foretell(
+    observatory: Observatory, setting: Setting, *, by_families: bool = True, components: Capability | None = None
+) -> Prediction:
     """Fit the task on the weak models by each set of regressors; that with a term for each family may be left out.
+
+    ``components`` are those of the observatory, if they are known already.
 
     Raises
     ------
@@ -162,7 +195,7 @@ def foretell(observatory: Observatory, setting: Setting, *, by_families: bool = 
     q = setting.components_used
     if q > observatory.scores.shape[1]:
         raise ParameterError("components_used", f"takes at most the number of benchmarks, {observatory.scores.shape[1]}.")
-    found = capability(observatory.scores, q)
+    found = capability(observatory.scores, q) if components is None else components
     train, test = split(observatory, found.scores[:, 0], setting.cutoff_percentile)
     if train.sum() < q + 2:
         raise ParameterError(
@@ -177,8 +210,8 @@ def foretell(observatory: Observatory, setting: Setting, *, by_families: bool = 
     if observatory.log_compute is not None:
         x = observatory.log_compute[:, None]
         by_compute = fit_sigmoid(x[train], y[train])
-        regressors = family_regressors(observatory, train)
-        if by_families and train.sum() >= regressors.shape[1] + 2:
+        regressors = family_regressors(observatory, train) if by_families else None
+        if regressors is not None and train.sum() >= regressors.shape[1] + 2:
             by_family = fit_sigmoid(regressors[train], y[train]), regressors
     return Prediction(train, test, found, by_capability, by_compute, by_family)
 

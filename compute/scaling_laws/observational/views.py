@@ -326,7 +326,7 @@ class Payoff(Result):
 
 
 @experiment(
-    seconds=lambda n_studies, families, models_per_family, **_: 36 * n_studies * (1.2e-3 + 2e-6 * families * models_per_family)
+    seconds=lambda n_studies, families, models_per_family, **_: 36 * n_studies * (5e-4 + 2e-6 * families * models_per_family)
 )
 @with_setting
 def payoff(
@@ -345,14 +345,16 @@ def payoff(
         errors = np.full((n_studies, CUTOFFS.size, 2), np.nan)
         for r in range(n_studies):
             observatory = simulate(replace(setting, benchmark_noise=float(noise)), np.random.default_rng([setting.seed, r]))
+            components = None  # the same at every cutoff
             for j, cutoff in enumerate(CUTOFFS):
                 try:
-                    found = foretell(observatory, replace(setting, cutoff_percentile=float(cutoff)), by_families=False)
+                    here = replace(setting, cutoff_percentile=float(cutoff))
+                    found = foretell(observatory, here, by_families=False, components=components)
                 except ParameterError as error:
                     if error.name == "components_used":
                         raise
                     continue
-                shown = _errors(found, observatory)
+                components, shown = found.capability, _errors(found, observatory)
                 errors[r, j] = shown["held-out error by capability"], shown["by compute"]
         fitted = np.isfinite(errors).all(axis=(0, 2))
         ours[i, fitted], theirs[i, fitted] = np.median(errors[:, fitted], axis=0).T

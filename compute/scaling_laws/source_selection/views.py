@@ -210,7 +210,7 @@ def _mix_seconds(repeats: int, seed: int, **values: object) -> float:
 
 @experiment(seconds=_mix_seconds)
 @with_market
-def mix_curve(*, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, MixCurve]]:
+def mix_curve(*, repeats: Repeats = 4, seed: Seed = 0, market: Market) -> Iterator[tuple[float, MixCurve]]:
     """Projected and measured accuracy against the share of the last source, with the pilots that stage 1 was fitted to."""
     pool, projection = reveal(market, seed)
     mixes = along(SHARES, market.sources)
@@ -307,7 +307,7 @@ def _size_seconds(repeats: int, seed: int, **values: object) -> float:
 
 @experiment(seconds=_size_seconds)
 @with_market
-def size_curve(*, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, SizeCurve]]:
+def size_curve(*, repeats: Repeats = 4, seed: Seed = 0, market: Market) -> Iterator[tuple[float, SizeCurve]]:
     """Stage 2: accuracy projected in log N from two revealed sizes, against trainings up to the purchase."""
     pool, projection = reveal(market, seed)
     chosen = follow(pool, 1 / market.sources, upward=projection.slope(market.target_size) > 0).mixes[-1]
@@ -470,7 +470,7 @@ def _triangle_seconds(share: float, repeats: int, seed: int, **values: object) -
 
 @experiment(seconds=_triangle_seconds)
 @with_market
-def triangle(*, share: Share = 0.7, repeats: Repeats = 6, seed: Seed = 0, market: Market) -> Iterator[tuple[float, Triangle]]:
+def triangle(*, share: Share = 0.7, repeats: Repeats = 4, seed: Seed = 0, market: Market) -> Iterator[tuple[float, Triangle]]:
     """Accuracy over the simplex of three sources: what the two stages project, and what trainings give."""
     if market.sources != 3:
         raise ParameterError("sources", "has to be 3 here, the corners of the triangle.")

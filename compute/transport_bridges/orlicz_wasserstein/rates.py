@@ -131,7 +131,7 @@ def _study_seconds(count: int, with_distances: bool, **values: object) -> float:
     total = 0.01
     for size in sizes(n, count):
         once = fit_seconds(float(size), int(values["truncation"]), str(values["estimator"]), sweeps)  # type: ignore[call-overload]
-        total += repeats * (once + sweeps * 6e-5 + (0.003 if with_distances else 0.0))
+        total += repeats * (once + sweeps * 2e-5 + (0.001 if with_distances else 0.0))
     return total
 
 

@@ -17,6 +17,7 @@ from compute.transport_bridges.schrodinger_bridge.gaussian import (
     bridge_covariance,
     markovian_fitting,
     markovian_rate,
+    markovian_rates,
     proportional_fitting,
     proportional_rate,
 )
@@ -171,7 +172,7 @@ class SpeedMap(Result):
 def speed_map(*, epsilon: Epsilon = 1.0, inner_times: InnerTimes = 5, scale_ratio: ScaleRatio = 2.0, gap: Gap = 1.0) -> SpeedMap:
     """Ratio of digits gained per iteration, Markovian over proportional fitting, between Gaussians; exact."""
     rate_p = np.array([proportional_rate(1.0, scale_ratio, e, gap > 0) for e in EPSILONS])
-    rate_m = np.array([[markovian_rate(1.0, scale_ratio, e, int(n)) for e in EPSILONS] for n in TIMES])
+    rate_m = np.array([markovian_rates(1.0, scale_ratio, EPSILONS, int(n)) for n in TIMES])
     advantage = np.log2(np.log(rate_m) / np.log(rate_p))
     tie = np.full(EPSILONS.size, np.nan)
     for j, column in enumerate(advantage.T):

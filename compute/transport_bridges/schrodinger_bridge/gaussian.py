@@ -24,6 +24,7 @@ Bridge" (2024), paper 146 of the catalogue.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,7 @@ class Plan:
 
 def bridge_covariance(s0: float, s1: float, epsilon: float) -> float:
     """c*, in a form without cancellation at large eps."""
-    return s0**2 * s1**2 / (float(np.sqrt(s0**2 * s1**2 + epsilon**2 / 4)) + epsilon / 2)
+    return s0**2 * s1**2 / (math.sqrt(s0**2 * s1**2 + epsilon**2 / 4) + epsilon / 2)
 
 
 def bridge(s0: float, s1: float, epsilon: float, gap: float = 0.0) -> Plan:
@@ -117,7 +118,7 @@ def proportional_rate(s0: float, s1: float, epsilon: float, has_gap: bool) -> fl
 # --- Markovian fitting ----------------------------------------------------------------------------------
 
 
-def path_covariance(t: Array, u: Array, c: float, s0: float, s1: float, epsilon: float) -> Array:
+def path_covariance(t: Array, u: Array, c: float | Array, s0: float, s1: float, epsilon: float | Array) -> Array:
     """Cov(x_t, x_u) for t <= u, of a plan filled in by Brownian bridges."""
     mixed = (1 - t) * u + t * (1 - u)
     return np.asarray((1 - t) * (1 - u) * s0**2 + t * u * s1**2 + mixed * c + epsilon * t * (1 - u))
@@ -145,14 +146,33 @@ def markovian_fitting(
     return plans
 
 
-def markovian_rate(s0: float, s1: float, epsilon: float, inner_times: int | None) -> float:
-    """Factor on the error of the covariance per iteration, near the bridge."""
-    c = bridge_covariance(s0, s1, epsilon)
+def markovian_rates(s0: float, s1: float, epsilon: Array, inner_times: int | None) -> Array:
+    """Factor on the error of the covariance per iteration, near the bridge.
+
+    Parameters
+    ----------
+    s0, s1 : float
+        Deviations of start and end.
+    epsilon : (n,) array
+    inner_times : int, optional
+        ``None`` for continuous time.
+
+    Returns
+    -------
+    (n,) array
+    """
+    c = np.array([[bridge_covariance(s0, s1, float(e))] for e in epsilon])
+    noise = epsilon[:, None]
     if inner_times is None:
-        variance = path_covariance(NODES, NODES, c, s0, s1, epsilon)
-        return float(c * epsilon * (WEIGHTS @ (NODES * (1 - NODES) / variance**2)))
+        variance = path_covariance(NODES, NODES, c, s0, s1, noise)
+        return np.asarray((c * noise * (NODES * (1 - NODES) / variance**2)) @ WEIGHTS)
     grid = np.linspace(0, 1, inner_times + 2)
     t, u = grid[:-1], grid[1:]
-    between = ((1 - t) * u + t * (1 - u)) / path_covariance(t, u, c, s0, s1, epsilon)
-    at = grid * (1 - grid) / path_covariance(grid, grid, c, s0, s1, epsilon)
-    return float(c * np.sum(between - at[:-1] - at[1:]))
+    between = ((1 - t) * u + t * (1 - u)) / path_covariance(t, u, c, s0, s1, noise)
+    at = grid * (1 - grid) / path_covariance(grid, grid, c, s0, s1, noise)
+    return np.asarray((c * (between - at[:, :-1] - at[:, 1:])).sum(axis=1))
+
+
+def markovian_rate(s0: float, s1: float, epsilon: float, inner_times: int | None) -> float:
+    """The same at one noise."""
+    return float(markovian_rates(s0, s1, np.array([epsilon]), inner_times)[0])

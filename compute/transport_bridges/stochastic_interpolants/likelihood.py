@@ -239,7 +239,7 @@ class NoiseMap(Result):
         }
 
 
-@experiment(seconds=lambda base_modes, modes, **_: 0.2 + 0.005 * base_modes * modes)
+@experiment(seconds=lambda base_modes, modes, **_: 0.055 + 0.0015 * base_modes * modes)
 def noise_map(
     *,
     interpolant: Interpolant = "linear",

@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
         lambda: least(power_law.refit_log_huber(fit, sizes, values, counts, huber_delta=DELTA)),
         "SciPy BFGS",
         by_scipy,
-        (power_law._descend_all, power_law._descend, power_law._objective, power_law._solve),
+        (power_law._descend_all, power_law._descend, power_law._objective, power_law._slopes, power_law._solve),
         rtol=1e-3,
     )
 

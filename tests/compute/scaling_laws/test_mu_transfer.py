@@ -7,7 +7,7 @@ from compute.methods.power_law import fit_log_huber
 from compute.models.tiny_network import Adam
 from compute.models.width_parametrization import power_law_task
 from compute.scaling_laws.mu_transfer import attention_sweep, coordinate_check, exact_sweep, loss_prediction, prediction_basin
-from compute.scaling_laws.mu_transfer.attention import loss_and_slope, samples
+from compute.scaling_laws.mu_transfer.attention import loss_of, samples, slope_of
 from compute.scaling_laws.mu_transfer.basin import basin_lines
 from compute.scaling_laws.mu_transfer.exact import N_INPUTS, losses_at, starts, widths_to
 from compute.scaling_laws.mu_transfer.networks import (
@@ -149,15 +149,15 @@ def test_coordinates_move_alike_under_maximal_update_only():
 def test_attention_gradient_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     batch, matrix, step = samples(20, rng), rng.standard_normal((2, 8, 8)), 1e-6
-    _, gradient = loss_and_slope(matrix, *batch)
+    gradient = slope_of(matrix, *batch)
     for place in ((0, 1, 2), (1, 7, 0), (0, 4, 4)):
         moved = matrix.copy()
         moved[place] += step
-        up = loss_and_slope(moved, *batch)[0][place[0]]
+        up = loss_of(moved, *batch)[place[0]]
         moved[place] -= 2 * step
-        down = loss_and_slope(moved, *batch)[0][place[0]]
+        down = loss_of(moved, *batch)[place[0]]
         assert gradient[place] == pytest.approx((up - down) / (2 * step), abs=1e-7)
-    assert loss_and_slope(np.zeros((1, 8, 8)), *batch)[0] == pytest.approx([np.log(8)])
+    assert loss_of(np.zeros((1, 8, 8)), *batch) == pytest.approx([np.log(8)])
 
 
 def test_attention_over_the_root_of_the_width_drifts():
