@@ -25,6 +25,7 @@ from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PURPLE, SIGNED, 
 
 HUES = PALETTE[:6]
 EVALUATIONS, TOP = "evaluations of the denoiser", "top noise level σ_max"
+N_SHOWN = 500
 
 
 def draw_generation(run: Generation) -> go.Figure:
@@ -54,8 +55,10 @@ def draw_generation(run: Generation) -> go.Figure:
         traced = np.flatnonzero(hue == k)[:12]
         fig.add_trace(draw.strokes(run.position[:, traced, 0].T, height[:, traced].T, faded(color, 0.4), 1), row=1, col=1)
     moving = len(fig.data)
-    cloud = {"mode": "markers", "marker": draw.grouped(hue, HUES, 4, opacity=0.8), "showlegend": False, "name": "particles"}
-    fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=jitter[last], **cloud), row=1, col=1)
+    # A browser takes longest over dots: the picture shows some of the particles, the histogram counts all.
+    marker = draw.grouped(hue[:N_SHOWN], HUES, 4, opacity=0.8)
+    cloud = {"mode": "markers", "marker": marker, "showlegend": False, "name": "particles"}
+    fig.add_trace(go.Scatter(x=run.position[last, :N_SHOWN, 0], y=jitter[last, :N_SHOWN], **cloud), row=1, col=1)
     fig.add_trace(draw.line(run.curve, run.exact[last], "exact law at this noise level", BLUE), row=1, col=2)
     fig.add_trace(draw.points(run.centers, run.share[last], "particles ± 2 SE", BLUE, size=5), row=1, col=2)
     bars = {"mode": "lines", "line": {"color": BLUE, "width": 1.3}, "hoverinfo": "skip", "showlegend": False}
@@ -64,7 +67,7 @@ def draw_generation(run: Generation) -> go.Figure:
     fig.update_yaxes(range=[0, 1.15 * max(run.exact.max(), run.share[last].max())], row=1, col=2)
     frames = [
         [
-            {"x": run.position[k, :, 0], "y": jitter[k]},
+            {"x": run.position[k, :N_SHOWN, 0], "y": jitter[k, :N_SHOWN]},
             {"x": run.curve, "y": run.exact[k].astype(np.float32)},
             {"x": run.centers, "y": run.share[k]},
             _bars(run, k),

@@ -24,7 +24,7 @@ DRAG_SECONDS = 0.25  # beyond this measured time a figure waits for a slider's r
 _warm: set[tuple[str, str]] = set()
 
 
-@st.cache_data(max_size="400MB", show_spinner=False)
+@st.cache_data(max_size="100MB", show_spinner=False)
 def cached(lab: str, name: str, values: dict[str, Any], _experiment: Experiment[Any]) -> tuple[Any, float]:
     """An experiment's result and how many seconds it took; 0 for the first run, which loads its kernels."""
     start = time.perf_counter()

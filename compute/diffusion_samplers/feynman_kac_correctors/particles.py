@@ -54,8 +54,8 @@ NoiseScale = Annotated[
 ]
 DroppedShard = Annotated[int, Integer("dropped shard", low=0, high=8, help="Of a union: 0 drops none.")]
 
-MAX_SHOWN = 700
-MAX_FRAMES = 40
+MAX_SHOWN = 400
+MAX_FRAMES = 26
 
 
 class How(NamedTuple):
@@ -191,7 +191,7 @@ def correction(
     """Particles with and without the weights of Feynman-Kac, from noise to the composed target.
 
     For a union the corrected sampler weighs shards by their posterior and carries no weights; the heuristic weighs them by
-    constants. Particles drawn in the picture are drawn by weight, at most 700.
+    constants. Particles drawn in the picture are drawn by weight, at most 400.
 
     Raises
     ------

@@ -51,7 +51,7 @@ StartCorrelation = Annotated[
 ]
 
 N_PARTICLES = 800
-MAX_FRAMES = 40
+MAX_FRAMES = 26
 N_PATHS = 30
 
 

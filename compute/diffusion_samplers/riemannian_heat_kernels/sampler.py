@@ -20,7 +20,7 @@ from compute.models.sphere_heat_kernel import Array, EigenSum, dual_kernel
 from compute.parameters import Choice, Integer, LogInteger, LogReal, Seed
 
 TOP_TIME = {"sphere": 6.0, "torus": 12.0}  # what is left of the first harmonic then is e^-6
-N_FRAMES = 40
+N_FRAMES = 26
 GRID = np.linspace(0, np.pi, 502)[1:-1]
 
 Surface = Annotated[str, Choice("surface", options=("sphere", "torus"))]
