@@ -97,14 +97,23 @@ class Moment:
 
     Parameters
     ----------
-    place, velocity, density, level : (n_places,) arrays
-        x_t; E[x - z | x_t]; density; distribution function.
+    place, velocity, density : (n_places,) arrays
+        x_t; E[x - z | x_t]; density.
+    standardized : (n_places, n_cells) array
+        Places from each cell's center, in its widths.
+    weight : (n_cells,) array
     """
 
     place: Array
     velocity: Array
     density: Array
-    level: Array
+    standardized: Array
+    weight: Array
+
+    @property
+    def level(self) -> Array:
+        """(n_places,) distribution function; half of the work, and steps along the flow do without."""
+        return np.asarray(ndtr(self.standardized) @ self.weight)
 
 
 def moment(pairs: Coupling, t: float, place: Array | None = None) -> Moment:
@@ -123,7 +132,7 @@ def moment(pairs: Coupling, t: float, place: Array | None = None) -> Moment:
     away = z / width  # (y - c)/variance
     toward = SMEAR * slope * (pairs.x_slope - pairs.rho * pairs.noise_slope) - (1 - t) * pairs.residual**2
     velocity = np.einsum("ij,ij->i", each, pairs.x - pairs.rho * pairs.noise + toward * away) / total
-    return Moment(place, velocity, total / np.sqrt(2 * np.pi), ndtr(z) @ pairs.weight)
+    return Moment(place, velocity, total / np.sqrt(2 * np.pi), z, pairs.weight)
 
 
 def curvature(pairs: Coupling, times: int = 24) -> float:

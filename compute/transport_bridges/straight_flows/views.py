@@ -357,7 +357,7 @@ class StepCurve(Result):
         return self.summary
 
 
-@experiment(seconds=lambda **_: 0.25)
+@experiment(seconds=lambda **_: 0.12)
 def step_curve(*, data: Data = "two modes", rho: Rho = 0.9, data_scale: Scale = 1.0) -> Iterator[tuple[float, StepCurve]]:
     """W1 of Euler's endpoints to the data against steps, from 400 evenly placed starts: no sampling noise."""
     law = data_law(data, data_scale)
