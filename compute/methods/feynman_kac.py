@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.log_sum_exp import log_sum_exp, softmax
 from compute.methods.resampling import effective_fraction, normalized, systematic
 from compute.models.gaussian_mixture import GaussianMixture
 
@@ -119,9 +120,7 @@ class Union:
 
     def attribution(self, x: Array, sigma: float = 0.0) -> Array:
         """(n, n_experts) posterior weight of each shard."""
-        logits = self._logits(x, sigma)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+        return softmax(self._logits(x, sigma))
 
     def pull(self, x: Array, sigma: float) -> tuple[Array, Array]:
         """(n, d) posterior mean of the pooled data, and a rate of 0."""
@@ -130,9 +129,7 @@ class Union:
 
     def log_target(self, x: Array, sigma: float = 0.0) -> Array:
         """(n,) log of the pooled density at that level, up to a constant."""
-        logits = self._logits(x, sigma)
-        best = logits.max(axis=1)
-        return best + np.log(np.sum(np.exp(logits - best[:, None]), axis=1))
+        return log_sum_exp(self._logits(x, sigma))
 
 
 def _narrowed(expert: GaussianMixture, width: float) -> GaussianMixture:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from compute.kernel import kernel
+from compute.methods.log_sum_exp import log_sum_exp
 
 Array = NDArray[np.float64]
 
@@ -73,10 +74,8 @@ def _log_terms(x: Array, means: Array, weights: Array, width: float) -> Array:
 
 def log_likelihood(x: Array, means: Array, weights: Array, width: float) -> float:
     """Mean over the (n, d) points."""
-    terms = _log_terms(x, means, weights, width)
-    top = terms.max(axis=1)
     shared = -0.5 * np.sum(x**2, axis=1) / width**2 - 0.5 * x.shape[1] * np.log(2 * np.pi * width**2)
-    return float(np.mean(top + np.log(np.exp(terms - top[:, None]).sum(axis=1)) + shared))
+    return float(np.mean(log_sum_exp(_log_terms(x, means, weights, width)) + shared))
 
 
 def em(x: Array, means: Array, width: float, n_iterations: int, counts: Array | None = None) -> Fit:

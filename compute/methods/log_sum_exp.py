@@ -45,7 +45,7 @@ def log_sum_exp(logits: Array) -> Array:
 
 
 def softmax(logits: Array) -> Array:
-    """Weights proportional to exp of finite logits, which sum to one over the last axis; the same shape."""
+    """Weights proportional to exp, which sum to one over the last axis; the same shape. Not all logits are minus infinity."""
     weight = np.exp(logits - _over_last(np.maximum, logits)[..., None])
     weight /= _over_last(np.add, weight)[..., None]
     return np.asarray(weight)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.log_sum_exp import softmax
+
 Array = NDArray[np.float64]
 
 
@@ -42,6 +44,5 @@ def condition(
     gain = np.linalg.solve(spread, across).T  # (d, m)
     gap = seen[:, None, :] - means @ observe.T  # (n, n_components, m)
     logit = np.log(weights) - 0.5 * np.sum(gap * np.linalg.solve(spread, gap[..., None])[..., 0], axis=-1)
-    posterior = np.exp(logit - logit.max(axis=1, keepdims=True))
     left = covariance - gain @ across
-    return posterior / posterior.sum(axis=1, keepdims=True), means + gap @ gain.T, 0.5 * (left + left.T)
+    return softmax(logit), means + gap @ gain.T, 0.5 * (left + left.T)

@@ -17,6 +17,7 @@ from scipy.special import expit, gammaln, logit
 
 from compute.diffusion_samplers.absorbing_diffusion.counts import MaxCount
 from compute.experiment import Result, experiment
+from compute.methods.log_sum_exp import softmax
 from compute.parameters import Integer, Seed
 
 Array = NDArray[np.float64]
@@ -51,8 +52,7 @@ def posterior(seen: Integers, survival: float, stored: Integers) -> Array:
     lost = np.maximum(stored - seen, 0)
     logits = np.sum(gammaln(stored + 1.0) - gammaln(lost + 1.0) + lost * np.log1p(-survival), axis=1)
     logits = np.where(possible, logits, -np.inf)
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
+    return softmax(logits)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from compute.diffusion_samplers.conditional_sampling.pair import Particles, Steps
 from compute.experiment import Result, experiment
+from compute.methods.log_sum_exp import softmax
 from compute.models.conditioned_mixture import condition
 from compute.models.noise_schedule import EDM
 from compute.parameters import Integer, LogReal, Real, Seed
@@ -243,8 +244,7 @@ class Ensemble:
         flat = self.means.reshape(self.weights.size, -1)
         size = np.sum(self.means**2, axis=2)  # (n_components, n_sources)
         logit = np.log(self.weights) + scaled.reshape(n, -1) @ flat.T - 0.5 * (1 / variance) @ size.T
-        weight = np.exp(logit - logit.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
+        weight = softmax(logit)
         return (weight @ flat).reshape(x.shape) / variance[:, :, None] - scaled
 
     def posterior(self, seen: Array) -> tuple[Array, Array, Array]:

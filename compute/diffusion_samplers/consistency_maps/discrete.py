@@ -27,6 +27,7 @@ from compute.diffusion_samplers.consistency_maps.setting import Data, Dt, Separa
 from compute.experiment import Result, experiment
 from compute.kernel import kernel
 from compute.methods.flow_map import quantiles
+from compute.methods.log_sum_exp import softmax
 from compute.models.gaussian_mixture import GaussianMixture
 
 Array = NDArray[np.float64]
@@ -116,8 +117,7 @@ def velocity(mixture: GaussianMixture, x: Array, t: float) -> Array:
     variance = c**2 * mixture.width**2 + s**2 * scale**2
     gap = x[:, None] - c * mixture.means[:, 0]
     logits = np.log(mixture.weights) - 0.5 * gap**2 / variance
-    w = np.exp(logits - logits.max(axis=1, keepdims=True))
-    w /= w.sum(axis=1, keepdims=True)
+    w = softmax(logits)
     noise = s * scale**2 * gap / variance
     clean = mixture.means[:, 0] + c * mixture.width**2 * gap / variance
     return np.sum(w * (c * noise - s * clean), axis=1)

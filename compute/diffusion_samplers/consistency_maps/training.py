@@ -37,6 +37,7 @@ from compute.diffusion_samplers.consistency_maps.setting import (
 from compute.experiment import Result, experiment
 from compute.kernel import kernel
 from compute.methods.flow_map import quantiles
+from compute.methods.log_sum_exp import softmax
 from compute.models.gaussian_mixture import GaussianMixture
 from compute.parameters import Seed
 
@@ -136,8 +137,7 @@ def exact_velocity_of(mixture: GaussianMixture, x: Array, t: Array) -> Array:
     variance = c**2 * mixture.width**2 + s**2
     gap = x[:, None] - c * mixture.means[:, 0]
     logits = np.log(mixture.weights) - 0.5 * gap**2 / variance - 0.5 * np.log(variance)
-    w = np.exp(logits - logits.max(axis=1, keepdims=True))
-    w /= w.sum(axis=1, keepdims=True)
+    w = softmax(logits)
     part = c * s * gap / variance - s * (mixture.means[:, 0] + c * mixture.width**2 * gap / variance)
     return np.asarray(np.sum(w * part, axis=1))
 

@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from compute.diffusion_samplers.function_space_diffusion.setting import Array, FieldLaw
+from compute.methods.log_sum_exp import softmax
 
 
 def time_grid(last_ratio: float, horizon: float, steps: int) -> Array:
@@ -38,8 +39,7 @@ def shares(law: FieldLaw, x: Array, t: float) -> Array:
     means = law.means * np.exp(-t / 2)
     scaled = means / law.variance(t)
     logit = x @ scaled.T - 0.5 * np.sum(scaled * means, axis=1)
-    weight = np.exp(logit - logit.max(axis=1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+    return softmax(logit)
 
 
 def start_law(rng: np.random.Generator, law: FieldLaw, horizon: float, start: str, n: int) -> Array:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from compute.experiment import Result, experiment
+from compute.methods.log_sum_exp import softmax
 from compute.methods.shared_parameters import gathered
 from compute.parameters import Choice, LogInteger, Real, Seed
 
@@ -174,8 +175,7 @@ def stored_mean(x: Array, gain: Array, stored: Array) -> Array:
         + np.sum((gain * stored) ** 2, axis=(1, 2))
     )
     logits = -0.5 * gap / TEMPERATURE**2
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.tensordot(weights / weights.sum(axis=1, keepdims=True), stored, 1)
+    return np.tensordot(softmax(logits), stored, 1)
 
 
 def shrinkage(gain: Array, stored: Array) -> tuple[Array, Array]:

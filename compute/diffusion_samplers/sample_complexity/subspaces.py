@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from compute.experiment import Result, experiment
 from compute.methods.grids import grid_table
+from compute.methods.log_sum_exp import softmax
 from compute.parameters import Integer, LogInteger, ParameterError, Real, Seed
 
 Array = NDArray[np.float64]
@@ -79,8 +80,7 @@ def responsibilities(x: Array, found: Array) -> Array:
     keep = 1 / (1 + NOISE_LEVEL**2)
     inside = np.sum((x @ found) ** 2, axis=2).T
     logits = 0.5 * keep * inside / NOISE_LEVEL**2
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return softmax(logits)
 
 
 def cluster(x: Array, n_clusters: int, dimension: int, rng: np.random.Generator) -> Array:

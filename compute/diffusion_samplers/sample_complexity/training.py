@@ -22,6 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from compute.experiment import Result, experiment
+from compute.methods.log_sum_exp import softmax
 from compute.models.gaussian_mixture import GaussianMixture
 from compute.models.tiny_network import Descent, Network
 from compute.parameters import LogInteger, LogReal, Real, Seed
@@ -66,8 +67,7 @@ def posterior(law: GaussianMixture, x: Array, t: Array) -> tuple[Array, Array]:
     y = x / alpha
     total = law.width**2 + level**2
     logits = np.log(law.weights) - 0.5 * (y[:, None] - law.means[:, 0]) ** 2 / total[:, None]
-    weight = np.exp(logits - logits.max(axis=1, keepdims=True))
-    weight /= weight.sum(axis=1, keepdims=True)
+    weight = softmax(logits)
     keep = law.width**2 / total
     mean = weight @ law.means[:, 0]
     among = weight @ law.means[:, 0] ** 2 - mean**2

@@ -24,9 +24,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from compute.diffusion_samplers.simplex_diffusions.setting import Constants
+from compute.methods.log_sum_exp import softmax
 from compute.models.jacobi_diffusion import EndRatio
 from compute.models.sphere_bridge import along_geodesic, project_tangent, toward_vertices
 from compute.models.token_law import TokenLaw
@@ -119,7 +119,7 @@ class Gumbel(Reverse):
 
     def simplex(self, state: Array, step: int) -> Array:
         tau = TAU_MAX * np.exp(-self.constants.decay * step / self.n_steps)
-        return np.asarray(softmax(state / (self.constants.gumbel_beta * tau), axis=-1))
+        return softmax(state / (self.constants.gumbel_beta * tau))
 
     def vertex(self, state: Array) -> NDArray[np.intp]:
         return np.asarray(np.argmax(state, axis=-1))
@@ -253,7 +253,7 @@ class BayesianFlow(Reverse):
         return np.asarray(state + mean + np.sqrt(accuracy * K) * rng.standard_normal(state.shape))
 
     def simplex(self, state: Array, step: int) -> Array:
-        return np.asarray(softmax(state, axis=-1))
+        return softmax(state)
 
 
 KINDS: dict[str, type[Reverse]] = {"gumbel": Gumbel, "jacobi": Jacobi, "sphere": Sphere, "bayesian flow": BayesianFlow}

@@ -38,6 +38,7 @@ from compute.diffusion_samplers.tuned_few_step_samplers.setting import (
 )
 from compute.experiment import Result, experiment
 from compute.methods.gaussian_reverse import euler_scale_error
+from compute.methods.shared_parameters import gathered
 from compute.parameters import Seed
 
 Array = NDArray[np.float64]
@@ -46,6 +47,33 @@ FINE = 10  # steps of the base solver that one step is fitted to
 N_TEST = 400
 BASE = {"Euler (DDIM)": (1.0,), "Heun": (0.5, 0.5), "DPM-2": (0.0, 1.0)}
 N_SLOPES = {name: len(weights) for name, weights in BASE.items()}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is fitted: the data, the solver with its steps, and what it is fitted to."""
+
+    data: Data = "ring"
+    steps: Steps = 5
+    solver: SolverName = "Heun"
+    grid: Grid = "EDM"
+    history: History = 2
+    training_trajectories: Trajectories = 32
+    separation: Separation = 3.0
+    anisotropy: Anisotropy = 4.0
+    seed: Seed = 0
+
+    @property
+    def problem(self) -> Problem:
+        return problem_of(self.data, self.separation, self.anisotropy)
+
+    @property
+    def levels(self) -> Array:
+        return grid_of(self.grid, self.steps, self.problem.scale)
+
+    def fresh(self, n: int) -> tuple[Array, Array]:
+        """Starts that no fit sees, and their exact endpoints."""
+        return sample_of(self.problem, self.seed + 1000, n)
 
 
 def default_coefficients(solver: str, history: int, is_last: bool) -> Array:
@@ -145,27 +173,16 @@ class Landing(Result):
 
 
 @experiment
-def landing(
-    *,
-    data: Data = "ring",
-    steps: Steps = 5,
-    solver: SolverName = "Heun",
-    grid: Grid = "EDM",
-    history: History = 2,
-    training_trajectories: Trajectories = 32,
-    separation: Separation = 3.0,
-    anisotropy: Anisotropy = 4.0,
-    seed: Seed = 0,
-) -> Landing:
+@gathered(Tuning, "tuning")
+def landing(*, tuning: Tuning) -> Landing:
     """Where a few steps land against the exact flow, with the solver's own coefficients and with fitted ones."""
-    problem = problem_of(data, separation, anisotropy)
-    levels = grid_of(grid, steps, problem.scale)
-    start, exact = sample_of(problem, seed + 1000, N_TEST)
-    found = fit(problem, solver, levels, history, problem.starts(seed, training_trajectories))
+    problem, solver, levels, history = tuning.problem, tuning.solver, tuning.levels, tuning.history
+    start, exact = tuning.fresh(N_TEST)
+    found = fit(problem, solver, levels, history, problem.starts(tuning.seed, tuning.training_trajectories))
     base = run_base(problem, solver, start, levels)
     tuned = run_with(problem, solver, levels, found.coefficients, start)
-    reach = separation + 1.6 if data == "ring" else 3.4 * float(problem.stds.max())
-    return Landing(exact, base, tuned, problem.error(base, exact), problem.error(tuned, exact), solver, steps, reach)
+    reach = tuning.separation + 1.6 if tuning.data == "ring" else 3.4 * float(problem.stds.max())
+    return Landing(exact, base, tuned, problem.error(base, exact), problem.error(tuned, exact), solver, tuning.steps, reach)
 
 
 # --- error against steps -------------------------------------------------------------------------------------
@@ -200,22 +217,12 @@ class StepCurve(Result):
 
 
 @experiment
-def step_curve(
-    *,
-    data: Data = "ring",
-    steps: Steps = 5,
-    solver: SolverName = "Heun",
-    grid: Grid = "EDM",
-    history: History = 2,
-    training_trajectories: Trajectories = 32,
-    separation: Separation = 3.0,
-    anisotropy: Anisotropy = 4.0,
-    seed: Seed = 0,
-) -> StepCurve:
+@gathered(Tuning, "tuning")
+def step_curve(*, tuning: Tuning) -> StepCurve:
     """Endpoint error on fresh noise against the number of steps: three grids, and fitted coefficients."""
-    problem = problem_of(data, separation, anisotropy)
-    start, exact = sample_of(problem, seed + 1000, N_TEST // 2)
-    train = problem.starts(seed, training_trajectories)
+    problem, solver, grid, history = tuning.problem, tuning.solver, tuning.grid, tuning.history
+    start, exact = tuning.fresh(N_TEST // 2)
+    train = problem.starts(tuning.seed, tuning.training_trajectories)
 
     def errors(k: int) -> dict[str, float]:
         levels = {name: grid_of(name, k, problem.scale) for name in GRIDS}
@@ -226,7 +233,7 @@ def step_curve(
     rows = [errors(k) for k in STEP_COUNTS]
     counts = np.array(STEP_COUNTS, float)
     law = np.empty(0)
-    if data == "Gaussian" and anisotropy == 1 and solver == "Euler (DDIM)":
+    if tuning.data == "Gaussian" and tuning.anisotropy == 1 and solver == "Euler (DDIM)":
         law = euler_scale_error(counts, 20.0, problem.scale) * np.sqrt(np.mean(exact**2)) / problem.scale
     return StepCurve(
         counts,
@@ -234,8 +241,8 @@ def step_curve(
         np.array([row["fitted"] for row in rows]),
         law,
         grid,
-        steps,
-        errors(steps),
+        tuning.steps,
+        errors(tuning.steps),
     )
 
 
@@ -278,23 +285,12 @@ class Coefficients(Result):
 
 
 @experiment
-def coefficients(
-    *,
-    data: Data = "ring",
-    steps: Steps = 5,
-    solver: SolverName = "Heun",
-    grid: Grid = "EDM",
-    history: History = 2,
-    training_trajectories: Trajectories = 32,
-    separation: Separation = 3.0,
-    anisotropy: Anisotropy = 4.0,
-    seed: Seed = 0,
-) -> Coefficients:
+@gathered(Tuning, "tuning")
+def coefficients(*, tuning: Tuning) -> Coefficients:
     """Least-squares coefficients of each step, and how they carry over from training to fresh noise."""
-    problem = problem_of(data, separation, anisotropy)
-    levels = grid_of(grid, steps, problem.scale)
-    start, exact = sample_of(problem, seed + 1000, N_TEST)
-    train, train_exact = sample_of(problem, seed, 200)
+    problem, solver, levels, history = tuning.problem, tuning.solver, tuning.levels, tuning.history
+    start, exact = tuning.fresh(N_TEST)
+    train, train_exact = sample_of(problem, tuning.seed, 200)
 
     def both(b: int) -> tuple[Fit, float, float]:
         found = fit(problem, solver, levels, history, train[:b])
@@ -302,7 +298,7 @@ def coefficients(
         return found, here, problem.error(run_with(problem, solver, levels, found.coefficients, start), exact)
 
     rows = [both(b)[1:] for b in BATCHES]
-    found, at_train, at_fresh = both(training_trajectories)
+    found, at_train, at_fresh = both(tuning.training_trajectories)
     own = {"Euler (DDIM)": ("now",), "Heun": ("now", "ahead"), "DPM-2": ("now", "halfway")}[solver]
     gain = found.step_error / np.maximum(found.step_error_default, 1e-300)
     return Coefficients(

@@ -26,6 +26,7 @@ from compute.experiment import Result, experiment
 from compute.kernel import kernel
 from compute.methods.contours import level_lines
 from compute.methods.grids import grid_table
+from compute.methods.log_sum_exp import softmax
 from compute.parameters import Integer, LogInteger, LogReal, Real, Seed
 
 Array = NDArray[np.float64]
@@ -60,9 +61,7 @@ def geometric_prior(rate: float, layers: int) -> Array:
 
 def exit_law(prior: Array, loss: Array, kl_weight: float) -> Array:
     """p_i ~ g_i exp(-l_i/beta), the least of sum p_i l_i + beta KL(p || g); ``(..., L)``."""
-    score = np.log(np.maximum(prior, 1e-300)) - loss / kl_weight
-    weight = np.exp(score - score.max(axis=-1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
+    return softmax(np.log(np.maximum(prior, 1e-300)) - loss / kl_weight)
 
 
 def exit_rates(law: Array) -> Array:

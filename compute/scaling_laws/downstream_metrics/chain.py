@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import norm, rankdata
 
+from compute.methods.log_sum_exp import softmax
+
 Array = NDArray[np.float64]
 
 LEVEL_MEAN, LEVEL_DEVIATION = -6.0, 2.0
@@ -83,8 +85,7 @@ def log_probabilities(mechanism: Mechanism, x: Array, draws: Draws) -> Array:
 
 def scores(log_p: Array) -> list[Array]:
     """The five stages, each (n_questions, n_models), larger is better: the Brier score with its sign turned."""
-    shifted = np.exp(log_p - log_p.max(axis=2, keepdims=True))
-    share = shifted / shifted.sum(axis=2, keepdims=True)
+    share = softmax(log_p)
     brier = np.sum(share[:, :, 1:] ** 2, axis=2) + (1 - share[:, :, 0]) ** 2
     right = (log_p[:, :, 0] > log_p[:, :, 1:].max(axis=2)).astype(float)
     return [log_p[:, :, 0], np.exp(log_p[:, :, 0]), share[:, :, 0], -brier, right]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from compute.experiment import Result, experiment
 from compute.methods.grids import grid_table
+from compute.methods.shared_parameters import gathered
 from compute.parameters import Seed
 from compute.transport_bridges.schrodinger_bridge.gaussian import (
     bridge,
@@ -47,6 +49,37 @@ Array = NDArray[np.float64]
 
 LEAST_KL = 1e-12  # below it rounding speaks
 N_PATHS = 60
+
+
+@dataclass(frozen=True)
+class OnLine:
+    """A pair of laws on the line, and how the bridge between them is fitted."""
+
+    pair: LinePair = "Gaussians"
+    epsilon: Epsilon = 1.0
+    scale_ratio: ScaleRatio = 2.0
+    gap: Gap = 1.0
+    inner_times: InnerTimes = 5
+    iterations: Iterations = 12
+    coupling: Coupling = "independent"
+
+    @cached_property
+    def laws(self) -> tuple[Array, Array, Array]:
+        """Grid, start and end."""
+        return line_laws(self.pair, self.scale_ratio, self.gap)
+
+    @cached_property
+    def reference(self) -> Walk:
+        return line_walk(self.laws[0], self.epsilon, self.inner_times)
+
+    @cached_property
+    def target(self) -> Array:
+        """The bridge's plan, exact."""
+        return exact_plan(self.reference, *self.laws[1:])
+
+    def noised(self, factor: float) -> Walk:
+        """The reference with its noise multiplied."""
+        return self.reference if factor == 1 else line_walk(self.laws[0], self.epsilon * factor, self.inner_times)
 
 
 def _grid_seconds(inner_times: int, iterations: int, **_: object) -> float:
@@ -92,31 +125,24 @@ class Race(Result):
 
 
 @experiment(seconds=lambda **values: 2 * _grid_seconds(**values))
+@gathered(OnLine, "line")
 def race(
     *,
-    pair: LinePair = "Gaussians",
-    epsilon: Epsilon = 1.0,
-    scale_ratio: ScaleRatio = 2.0,
-    gap: Gap = 1.0,
-    inner_times: InnerTimes = 5,
-    iterations: Iterations = 12,
-    coupling: Coupling = "independent",
+    line: OnLine,
     start_noise: StartNoise = 1.0,
 ) -> Iterator[tuple[float, Race]]:
     """Divergence from the bridge against iterations, of both fittings, on the grid and, between Gaussians, in closed form."""
-    x, p, q = line_laws(pair, scale_ratio, gap)
-    reference = line_walk(x, epsilon, inner_times)
-    target = exact_plan(reference, p, q)
-    begun = reference if start_noise == 1 else line_walk(x, epsilon * start_noise, inner_times)
+    _, p, q = line.laws
+    epsilon, scale_ratio, gap, inner_times, iterations = line.epsilon, line.scale_ratio, line.gap, line.inner_times, line.iterations
     names = ("proportional", f"Markovian, N = {inner_times}")
     theory: dict[str, Array] = {}
     summary: dict[str, float | str] = {}
-    if pair == "Gaussians":
+    if line.pair == "Gaussians":
         ends = bridge(1.0, scale_ratio, epsilon, gap)
         fitted = proportional_fitting(1.0, scale_ratio, epsilon * start_noise, iterations, gap)
         theory[names[0]] = _cut([plan.divergence(ends) for plan in fitted])
         for n, name in ((inner_times, names[1]), (None, "Markovian, N → ∞")):
-            plans = markovian_fitting(1.0, scale_ratio, epsilon, n, iterations, first_correlation(coupling), gap)
+            plans = markovian_fitting(1.0, scale_ratio, epsilon, n, iterations, first_correlation(line.coupling), gap)
             theory[name] = _cut([plan.divergence(ends) for plan in plans])
         summary["ρ* of the bridge"] = ends.correlation
         if start_noise != 1:
@@ -124,14 +150,14 @@ def race(
         summary["rate, proportional, theory"] = proportional_rate(1.0, scale_ratio, epsilon, gap > 0)
         summary[f"rate, Markovian N = {inner_times}, theory"] = markovian_rate(1.0, scale_ratio, epsilon, inner_times)
     runs = zip(
-        proportional_steps(begun, p, q, iterations),
-        markovian_steps(reference, first_plan(coupling, p, q), iterations),
+        proportional_steps(line.noised(start_noise), p, q, iterations),
+        markovian_steps(line.reference, first_plan(line.coupling, p, q), iterations),
         strict=True,
     )
     found: dict[str, list[float]] = {name: [] for name in names}
     for k, plans_now in enumerate(runs):
         for name, plan in zip(names, plans_now, strict=True):
-            found[name].append(divergence(plan, target))
+            found[name].append(divergence(plan, line.target))
         if k == iterations or k % 5 == 0:
             grid = {name: _cut(values) for name, values in found.items()}
             rates = {f"rate, {name}, measured": measured_rate(values, 2) for name, values in grid.items()}
@@ -256,27 +282,21 @@ def bridge_paths(reference: Walk, plan: Array, uniforms: Array) -> Array:
 
 
 @experiment(seconds=lambda seed, **values: _grid_seconds(**values) + 6e-4 * values["iterations"] * (values["inner_times"] + 1))
+@gathered(OnLine, "line")
 def bundle(
     *,
-    pair: LinePair = "Gaussians",
-    epsilon: Epsilon = 1.0,
-    scale_ratio: ScaleRatio = 2.0,
-    gap: Gap = 1.0,
-    inner_times: InnerTimes = 5,
-    iterations: Iterations = 12,
-    coupling: Coupling = "independent",
+    line: OnLine,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Bundle]]:
     """Paths of the same particles after each iteration of Markovian fitting, by fixed uniforms."""
-    x, p, q = line_laws(pair, scale_ratio, gap)
-    reference = line_walk(x, epsilon, inner_times)
-    target = exact_plan(reference, p, q)
+    x, p, q = line.laws
+    reference, target, inner_times, iterations = line.reference, line.target, line.inner_times, line.iterations
     rng = np.random.default_rng(seed)
     uniforms = rng.random((N_PATHS, inner_times + 2))
     uniforms[:, 0] = (np.arange(N_PATHS) + 0.5) / N_PATHS
     laws = np.stack([p / p.max(), q / q.max()])
     paths, values = [], []
-    for k, plan in enumerate(markovian_steps(reference, first_plan(coupling, p, q), iterations)):
+    for k, plan in enumerate(markovian_steps(reference, first_plan(line.coupling, p, q), iterations)):
         paths.append(bridge_paths(reference, plan, uniforms))
         values.append(divergence(plan, target))
         if k == iterations or k % 10 == 9:
@@ -319,25 +339,18 @@ class Plans(Result):
 
 
 @experiment(seconds=_grid_seconds)
+@gathered(OnLine, "line")
 def plans(
     *,
-    pair: LinePair = "Gaussians",
-    epsilon: Epsilon = 1.0,
-    scale_ratio: ScaleRatio = 2.0,
-    gap: Gap = 1.0,
-    inner_times: InnerTimes = 5,
-    iterations: Iterations = 12,
-    coupling: Coupling = "independent",
+    line: OnLine,
     start_noise: StartNoise = 1.0,
 ) -> Iterator[tuple[float, Plans]]:
     """Plan of start and end after the iterations: proportional, exact and Markovian."""
-    x, p, q = line_laws(pair, scale_ratio, gap)
-    reference = line_walk(x, epsilon, inner_times)
-    target = exact_plan(reference, p, q)
-    begun = reference if start_noise == 1 else line_walk(x, epsilon * start_noise, inner_times)
-    *_, proportional = proportional_steps(begun, p, q, iterations)
+    x, p, q = line.laws
+    target, iterations = line.target, line.iterations
+    *_, proportional = proportional_steps(line.noised(start_noise), p, q, iterations)
     top = target.max()
-    for k, markovian in enumerate(markovian_steps(reference, first_plan(coupling, p, q), iterations)):
+    for k, markovian in enumerate(markovian_steps(line.reference, first_plan(line.coupling, p, q), iterations)):
         if k < iterations and k % 20:
             continue
         shown = {"proportional fitting": proportional, "the bridge": target, "Markovian fitting": markovian}

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import softmax
+
+from compute.methods.log_sum_exp import softmax
 
 Array = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class LightBridge:
 
     def sample_end(self, rng: np.random.Generator, x: Array) -> tuple[Array, NDArray[np.int64]]:
         """Ends (n, d) given starts (n, d), and the component that each came from."""
-        weight = np.cumsum(softmax(self.logits(x), axis=1), axis=1)
+        weight = np.cumsum(softmax(self.logits(x)), axis=1)
         chosen = np.minimum((rng.random((x.shape[0], 1)) > weight).sum(axis=1), self.log_weight.size - 1)
         scale = self.scale[chosen]
         return self.center[chosen] + scale * x + np.sqrt(self.epsilon * scale) * rng.standard_normal(x.shape), chosen
@@ -70,7 +71,7 @@ class LightBridge:
         fixed = self.log_weight - 0.5 * np.sum(
             np.log(self.scale * precision) + self.center**2 / (self.epsilon * self.scale), axis=1
         )
-        weight = softmax(fixed + 0.5 * np.sum(push**2 / precision, axis=2), axis=1)
+        weight = softmax(fixed + 0.5 * np.sum(push**2 / precision, axis=2))
         end = np.sum(weight[:, :, None] * push / precision, axis=1)
         return np.asarray((end - x) / (1 - t))
 

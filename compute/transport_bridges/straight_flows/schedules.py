@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.log_sum_exp import softmax
 from compute.models.gaussian_mixture import GaussianMixture
 
 Array = NDArray[np.float64]
@@ -51,8 +52,7 @@ def knowledge_of_points(rng: np.random.Generator, n: int, d: int, q: Array) -> A
     out = np.empty(q.size)
     for j, ratio in enumerate(q):
         logits = ratio * (ratio * gram[chosen] + noise) - 0.5 * ratio**2 * np.diag(gram)
-        weight = np.exp(logits - logits.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
+        weight = softmax(logits)
         # |sum_j w_j x_j|^2 by whichever of Gram matrix and points is smaller.
         square = np.sum((weight @ points) ** 2, axis=1) if d < n else np.einsum("ij,ij->i", weight @ gram, weight)
         # The exact identity E|E[x|y]|^2 = E<E[x|y], x> lets one draw count twice: their average has less spread.
