@@ -216,7 +216,7 @@ def bound_and_bending(process: ForwardProcess, n_times: int = N_TIMES, n_places:
     now = moments(process, t, places(process, t, n_places))
     share = now.density / now.density.sum(axis=1, keepdims=True)
     bend = np.sum(share * now.acceleration**2, axis=1)
-    end = 0.5 * np.log(2 * np.pi * np.e * END_NOISE**2)
+    end = 0.5 * (1 + np.log(2 * np.pi * END_NOISE**2))
     return float(end + weight @ now.rate), float(weight @ bend)
 
 
