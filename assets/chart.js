@@ -1,6 +1,7 @@
-const library = (source) => (window.regimesPlotly ??= new Promise((resolve, reject) => {
+// LIBRARY is where Plotly is, by chart.py.
+const library = () => (window.regimesPlotly ??= new Promise((resolve, reject) => {
   const script = document.createElement("script")
-  script.src = source
+  script.src = LIBRARY
   script.onload = () => resolve(window.Plotly)
   script.onerror = () => reject(new Error("Plotly did not load"))
   document.head.append(script)
@@ -58,19 +59,20 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   const box = parentElement.querySelector(".regimes-chart")
   box.regimesClick = (place) => setTriggerValue("place", place)
-  if (box.figure === data.figure) return
-  box.figure = data.figure
-  box.setAttribute("aria-label", data.alt)
+  const content = new TextDecoder().decode(data)
+  if (box.content === content) return
+  box.content = content
   const draw = async (Plotly) => {
-    const figure = JSON.parse(box.figure)
+    const { figure, alt, config } = JSON.parse(box.content)
+    box.setAttribute("aria-label", alt)
     box.isNarrow = box.offsetWidth < PHONE
     if (box.isNarrow) stack(figure)
     box.style.height = `${figure.layout.height}px`
-    await Plotly.react(box, { ...figure, config: data.config })
+    await Plotly.react(box, { ...figure, config })
     box.dataset.drawn = (Number(box.dataset.drawn) || 0) + 1
   }
-  library(data.library).then(async (Plotly) => {
-    if (box.figure !== data.figure) return // a newer one has come
+  library().then(async (Plotly) => {
+    if (box.content !== content) return // a newer one has come
     const first = !box.classList.contains("js-plotly-plot")
     await draw(Plotly)
     if (!first) return

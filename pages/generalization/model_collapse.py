@@ -53,15 +53,16 @@ def draw_error_by_generation(result: ErrorByGeneration) -> go.Figure:
 
 def draw_stability_plane(plane: StabilityPlane) -> go.Figure:
     fig = draw.figure("real fraction p", "rows per dimension T/d", log_y=True, x_range=(0, 1), y_range=(0.4, 5))
+    shown = (plane.samples_per_dimension > 0.38) & (plane.samples_per_dimension < 5.3)
     fig.add_trace(
         draw.heatmap(
             plane.real_fraction,
-            plane.samples_per_dimension,
-            plane.log10_error,
+            plane.samples_per_dimension[shown],
+            plane.log10_error[shown],
             "log₁₀ test error",
             zmin=-1.5,
             zmax=2,
-            customdata=plane.gain,
+            customdata=plane.gain[shown],
             hovertemplate="p %{x:.2f}, T/d %{y:.2f}<br>log₁₀ error %{z:.2f}<br>gain c₂ %{customdata:.3f}<extra></extra>",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pages.kit.figure_json import written
 # and each step of a drag builds the whole chart again. Plotly.react with ``uirevision`` is made for this, so the
 # figure goes to Plotly's own library directly; a click comes back as a place in data units, on any trace or none.
 LIBRARY = f"/regimes/plotly-{plotly.__version__}.min.js"
-SCRIPT = (Path(__file__).parents[2] / "assets" / "chart.js").read_text()
+SCRIPT = f"const LIBRARY = {LIBRARY!r}\n" + (Path(__file__).parents[2] / "assets" / "chart.js").read_text()
 
 
 @st.cache_resource(show_spinner=False)
@@ -62,5 +63,6 @@ def chart(figure: go.Figure, *, key: str, alt: str, filename: str, on_click: Cal
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         "toImageButtonOptions": {"format": "png", "scale": 3, "filename": filename},
     }
-    content = {"figure": written(figure), "alt": alt, "library": LIBRARY, "config": config}
+    # As bytes: a dictionary Streamlit would write as JSON a second time, every quote in the figure escaped.
+    content = f'{{"alt":{json.dumps(alt)},"config":{json.dumps(config)},"figure":{written(figure)}}}'.encode()
     _component()(key=key, data=content, on_place_change=clicked, height="content")

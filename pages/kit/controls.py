@@ -18,6 +18,7 @@ from compute.parameters import (
     read_table,
 )
 from pages.kit.live import SLIDER, release
+from pages.kit.redraw import redrawing
 from pages.kit.state import LabState
 
 STOPS = 160  # of a log slider; a typed value joins them
@@ -61,11 +62,13 @@ def _number(state: LabState, name: str, parameter: Number) -> None:
     slider, text = state.key(SLIDER + name), state.key(f"text-{name}")
     value = state.values[name]
 
+    @redrawing(state, name)
     def from_slider() -> None:
         release(state)
         moved = st.session_state[slider]
         state.set(name, parameter.parse(name, moved) if isinstance(moved, str) else parameter.clamp(moved))
 
+    @redrawing(state, name)
     def from_text() -> None:
         state.set_text(name, st.session_state[text])
 
@@ -103,6 +106,7 @@ def _seed(state: LabState, name: str, parameter: SeedParameter) -> None:
     key = state.key(f"set-{name}")
     show(key, state.values[name])
 
+    @redrawing(state, name)
     def changed() -> None:
         state.set(name, parameter.clamp(st.session_state[key] or 0))
 
@@ -114,6 +118,7 @@ def _choice(state: LabState, name: str, parameter: Choice) -> None:
     key = state.key(f"set-{name}")
     show(key, state.values[name])
 
+    @redrawing(state, name)
     def changed() -> None:
         state.set(name, st.session_state[key])
 
@@ -134,6 +139,7 @@ def _flag(state: LabState, name: str, parameter: Flag) -> None:
     key = state.key(f"set-{name}")
     show(key, state.values[name])
 
+    @redrawing(state, name)
     def changed() -> None:
         state.set(name, st.session_state[key])
 
@@ -143,6 +149,7 @@ def _flag(state: LabState, name: str, parameter: Flag) -> None:
 def _dataset(state: LabState, name: str, parameter: Dataset) -> None:
     key = state.key(f"set-{name}")
 
+    @redrawing(state, name)
     def changed() -> None:
         upload = st.session_state[key]
         state.problems.pop(name, None)

@@ -168,6 +168,24 @@ def heatmap(x: ArrayLike, y: ArrayLike, z: ArrayLike, title: str, *, scale: str 
     )
 
 
+def bands(
+    x: ArrayLike, y: ArrayLike, z: ArrayLike, title: str, *, low: float, high: float, step: float, scale: str = MAP, **more: Any
+) -> go.Contour:
+    """A smooth map of ``z[y, x]`` in bands of one step, a thin line between them; the browser draws it faster than cells."""
+    return go.Contour(
+        x=np.asarray(x),
+        y=np.asarray(y),
+        z=np.asarray(z),
+        colorscale=scale,
+        contours={"start": low, "end": high, "size": step, "coloring": "fill"},
+        line={"width": 0.6, "color": "rgba(255,255,255,0.35)"},
+        zmin=low,
+        zmax=high,
+        colorbar={"title": {"text": title, "side": "right"}, "outlinewidth": 0, "thickness": 14},
+        **more,
+    )
+
+
 def boundary(x: ArrayLike, y: ArrayLike, name: str, *, dash: str = "solid", at: float = 0.5, **more: Any) -> go.Scatter:
     """A curve over a map, in white, with its name written on it: it reads on every part of cividis.
 

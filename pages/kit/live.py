@@ -105,6 +105,5 @@ def watch(state: LabState, *, enabled: bool) -> None:
     _component()(
         key=state.key("drag"),
         data={"prefix": state.key(SLIDER), "enabled": enabled, "answered": sent["number"] if sent else 0},
-        on_drag_change=lambda: None,
         height="content",
     )

@@ -18,6 +18,7 @@ from pages.kit.discovery import Entry
 from pages.kit.export import export_buttons
 from pages.kit.lab import View
 from pages.kit.papers import paper_list
+from pages.kit.redraw import FIGURE, PANEL, control_key
 from pages.kit.run import DRAG_SECONDS, Job, announcing_compilation, compute, is_live
 from pages.kit.state import LabState, Shown, lab_state
 from pages.kit.style import themed
@@ -46,26 +47,20 @@ def render(entry: Entry) -> None:
         paper_list(entry)
 
 
-@st.fragment(key="panel")
+@st.fragment(key=PANEL)
 def _panel(state: LabState) -> None:
-    """Everything that a control changes."""
+    """Everything that a control can change; what most of them do change are fragments of their own within."""
+    state.drawn = None
     _presets(state)
     _views(state)
-    view = state.current_view()
     left, right = st.columns([1, 2.7], gap="medium")
-    with right:
-        announcement = st.empty()
-        values = state.view_values()
-        error = None
-        if is_live(view.experiment, values):
-            error = _prepare(state, announcement)
     # The figure first: the browser draws it while the controls are on their way.
     with right:
         _figure(state)
         _below(state)
     with left:
-        _controls(state, error)
-    state.write_url()
+        _controls(state)
+    state.drawn = state.surroundings()
 
 
 def _presets(state: LabState) -> None:
@@ -88,53 +83,34 @@ def _views(state: LabState) -> None:
     st.segmented_control("View", titles, key=key, required=True, on_change=changed, label_visibility="collapsed", width="stretch")
 
 
-def _prepare(state: LabState, announcement: Any) -> ParameterError | None:
-    """Compute before anything is drawn, so that an error can stand beside its control."""
-
-    def say() -> None:
-        announcement.info("Compiling this lab’s kernels, on this machine’s first run only…", icon=":material/build:")
-
-    try:
-        with announcing_compilation(say):
-            compute(state.current_view().experiment, state.view_values())
-    except ParameterError as error:
-        return error
-    except Exception:
-        return None  # said where the figure would stand
-    finally:
-        announcement.empty()
-    return None
-
-
-def _controls(state: LabState, error: ParameterError | None) -> None:
+def _controls(state: LabState) -> None:
     view = state.current_view()
-    parameters = view.experiment.parameters
-    names = [name for name, parameter in parameters.items() if parameter.matters(state.values) or name in state.problems]
+    names = state.controls()
     first = list(view.controls) if view.controls else names[:FIRST_CONTROLS]
     if "" in state.problems:
         st.warning(state.problems[""], icon=":material/link_off:")
     for name in first:
         if name in names:
-            _control(state, name, error)
+            _control(state, name)
     folded = [name for name in names if name not in first]
     if folded:
-        troubled = any(name in state.problems or (error and error.name == name) for name in folded)
+        troubled = any(name in state.problems or (state.error and state.error.name == name) for name in folded)
         with st.expander("More parameters", expanded=troubled):
             for name in folded:
-                _control(state, name, error)
-    if error and error.name not in names:
-        st.error(f"{error.name} {error.reason}")
+                _control(state, name)
+    if state.error and state.error.name not in names:
+        st.error(f"{state.error.name} {state.error.reason}")
 
 
-def _control(state: LabState, name: str, error: ParameterError | None) -> None:
-    control(state, name)
-    if error and error.name == name:
-        st.error(f"{state.entry.lab.parameters[name].label} {error.reason}", icon=":material/block:")
+def _control(state: LabState, name: str) -> None:
+    st.fragment(control, key=control_key(state, name))(state, name)
+    if state.error and state.error.name == name:
+        st.error(f"{state.entry.lab.parameters[name].label} {state.error.reason}", icon=":material/block:")
 
 
-@st.fragment
+@st.fragment(key=FIGURE)
 def _figure(state: LabState) -> None:
-    """The figure alone: what follows a slider while it is dragged."""
+    """The figure alone: what follows a slider, while it is dragged and when it is let go."""
     view = state.current_view()
     if state.shown and state.shown.view is not view:
         state.shown = None
@@ -142,28 +118,47 @@ def _figure(state: LabState) -> None:
     values = state.view_values()
     if drag and drag.name in values:
         values[drag.name] = drag.value
+    error = _compute_and_draw(state, view, values)
+    if drag:
+        return
+    state.error = error
+    if state.drawn and state.drawn != state.surroundings():
+        st.rerun()
+    state.write_url()
+
+
+def _compute_and_draw(state: LabState, view: View, values: dict[str, Any]) -> ParameterError | None:
+    """Draw the figure, or say why there is none; what is wrong with a parameter is also for its control to say."""
+    announcement = st.empty()
     if not is_live(view.experiment, values):
         live.watch(state, enabled=False)
         _long(state, values)
-        return
+        return None
+
+    def say() -> None:
+        announcement.info("Compiling this lab’s kernels, on this machine’s first run only…", icon=":material/build:")
+
     try:
-        result, seconds = compute(view.experiment, values)
+        with announcing_compilation(say):
+            result, seconds = compute(view.experiment, values)
     except ParameterError as error:
         live.watch(state, enabled=True)
-        # In a drag the control cannot say it: only this part of the page is drawn again.
         st.warning(f"{state.entry.lab.parameters[error.name].label if error.name in values else error.name} {error.reason}")
         if state.shown and state.shown.view is view:
             st.caption("The figure below is the last that could be computed.")
             _draw(state, state.shown)
-        return
+        return error
     except Exception as error:
         live.watch(state, enabled=False)
         _failed(view.title, error)
-        return
+        return None
+    finally:
+        announcement.empty()
     live.watch(state, enabled=seconds <= DRAG_SECONDS)
     _draw(state, Shown(view, values, result))
     if seconds > DRAG_SECONDS:
         st.caption(f"This takes {seconds:.1f} s: the figure follows when a slider is let go.")
+    return None
 
 
 def _failed(title: str, error: Exception) -> None:
@@ -196,7 +191,7 @@ def _go(state: LabState, view: View, *place: float) -> None:
     for name, value in zip(view.click or (), place, strict=True):
         state.set(name, view.experiment.parameters[name].clamp(float(f"{value:.3g}")))
     live.release(state)
-    st.rerun("panel")
+    st.rerun(PANEL)
 
 
 def headline_html(headline: dict[str, float | str], *, faint: bool = False) -> str:

@@ -30,7 +30,8 @@ class LabState:
     """One session's state of one lab.
 
     ``values`` are the truth; widgets show them and write to them. ``problems`` are sentences to say beside a
-    control, by parameter; under ``""`` those that belong to none.
+    control, by parameter; under ``""`` those that belong to none. ``drawn`` is what ``surroundings`` said when the
+    panel was last drawn whole, ``None`` while it is being drawn.
     """
 
     entry: Entry
@@ -43,6 +44,8 @@ class LabState:
     jobs: dict[str, Any] = field(default_factory=dict)
     row_problems: dict[str, list[str]] = field(default_factory=dict)
     released: int = 0  # the last drag that was let go
+    error: ParameterError | None = None  # of the view, at the present values
+    drawn: tuple[Any, ...] | None = None
 
     def key(self, name: str) -> str:
         """A widget's key, its own to this lab."""
@@ -54,6 +57,16 @@ class LabState:
     def view_values(self) -> dict[str, Any]:
         """The values of the parameters of the view being looked at."""
         return {name: self.values[name] for name in self.current_view().experiment.parameters}
+
+    def controls(self) -> list[str]:
+        """The view's parameters that matter at the present values, and those that something is wrong with."""
+        parameters = self.current_view().experiment.parameters
+        return [name for name, parameter in parameters.items() if parameter.matters(self.values) or name in self.problems]
+
+    def surroundings(self) -> tuple[Any, ...]:
+        """What the panel shows beside the figure and the values of its controls."""
+        wrong = (self.error.name, self.error.reason) if self.error else None
+        return self.view, self.controls(), dict(self.problems), wrong, self.shown is None
 
     def query(self) -> dict[str, str]:
         """What the URL says: the view, every parameter that is not at its default, and the pins."""

@@ -55,16 +55,14 @@ def draw_loss_map(plane: LossMap) -> go.Figure:
     )
     floor = float(np.floor(plane.loss.min() * 10) / 10)
     fig.add_trace(
-        go.Contour(
-            x=plane.n_grid,
-            y=plane.d_grid,
-            z=np.minimum(plane.loss, floor + 3),
-            colorscale=MAP,
-            contours={"start": floor, "end": floor + 3, "size": 0.1, "coloring": "heatmap"},
-            line={"width": 0.6, "color": "rgba(255,255,255,0.35)"},
-            zmin=floor,
-            zmax=floor + 3,
-            colorbar={"title": {"text": f"loss ({plane.loss_of})", "side": "right"}, "outlinewidth": 0, "thickness": 14},
+        draw.bands(
+            plane.n_grid,
+            plane.d_grid,
+            plane.loss,
+            f"loss ({plane.loss_of})",
+            low=floor,
+            high=floor + 3,
+            step=0.1,
             hovertemplate=f"N %{{x:.3g}}<br>D %{{y:.3g}}<br>loss ({plane.loss_of}) %{{z:.3f}}<extra></extra>",
         )
     )
@@ -373,13 +371,14 @@ def draw_shapes(result: ShapeMap) -> go.Figure:
     )
     floor = float(np.floor(result.loss.min() * 50) / 50)
     fig.add_trace(
-        go.Contour(
-            x=result.width,
-            y=result.depth,
-            z=np.minimum(result.loss, floor + 2.5),
-            colorscale=MAP,
-            contours={"start": floor, "end": floor + 2.5, "size": 0.05, "coloring": "heatmap"},
-            line={"width": 0.6, "color": "rgba(255,255,255,0.35)"},
+        draw.bands(
+            result.width,
+            result.depth,
+            result.loss,
+            "",
+            low=floor,
+            high=floor + 2.5,
+            step=0.05,
             showscale=False,
             hovertemplate="width %{x:.3g}<br>depth %{y:.3g}<br>loss %{z:.3f}<extra></extra>",
         ),

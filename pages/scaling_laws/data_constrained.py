@@ -21,7 +21,7 @@ from compute.scaling_laws.data_constrained import (
 )
 from pages.kit import draw
 from pages.kit.lab import Lab, View
-from pages.kit.style import BLUE, GRAY, GREEN, MAP, ORANGE, PURPLE, SKY, VERMILLION
+from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 COMPUTE_AXIS = "training compute C = 6ND, FLOP"
 DECADES = {"dtick": 1, "exponentformat": "power"}
@@ -39,16 +39,14 @@ def draw_repeat_map(plane: RepeatMap) -> go.Figure:
     high = low + float(np.ceil(2.2 * (plane.one_epoch_loss - plane.floor) * 50) / 50)
     step = min((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5), key=lambda s: abs(np.log(30 * s / (high - low))))
     fig.add_trace(
-        go.Contour(
-            x=n,
-            y=e,
-            z=plane.loss,
-            colorscale=MAP,
-            contours={"start": low, "end": high, "size": step, "coloring": "heatmap"},
-            line={"width": 0.6, "color": "rgba(255,255,255,0.4)"},
-            zmin=low,
-            zmax=high,
-            colorbar={"title": {"text": "loss, nats per token", "side": "right"}, "outlinewidth": 0, "thickness": 14},
+        draw.bands(
+            n,
+            e,
+            plane.loss,
+            "loss, nats per token",
+            low=low,
+            high=high,
+            step=step,
             hovertemplate="N %{x:.3g}<br>epochs %{y:.3g}<br>loss %{z:.4f}<extra></extra>",
             name="loss",
         )
@@ -193,26 +191,19 @@ def draw_valley(valley: Valley) -> go.Figure:
     low = float(np.floor(log_excess.min() * 2) / 2)
     ticks = np.arange(np.ceil(low), 1)
     fig.add_trace(
-        go.Contour(
-            x=n,
-            y=ratio,
-            z=log_excess,
-            colorscale=MAP,
-            contours={"start": low, "end": 0, "size": 0.125, "coloring": "heatmap"},
-            line={"width": 0.6, "color": "rgba(255,255,255,0.4)"},
-            zmin=low,
-            zmax=0,
-            colorbar={
-                "title": {"text": "error above the noise", "side": "right"},
-                "outlinewidth": 0,
-                "thickness": 14,
-                "tickvals": ticks,
-                "ticktext": [f"{10.0**t:g}" for t in ticks],
-            },
+        draw.bands(
+            n,
+            ratio,
+            log_excess,
+            "error above the noise",
+            low=low,
+            high=0,
+            step=0.125,
             hovertemplate="N %{x:.3g}<br>T/N %{y:.3g}<br>log₁₀ error %{z:.2f}<extra></extra>",
             name="error above the noise",
         )
     )
+    fig.data[-1].colorbar.update(tickvals=ticks, ticktext=[f"{10.0**t:g}" for t in ticks])
     for decade in range(2, 8):
         shown = (10.0**decade / n**2 >= ratio[0]) & (10.0**decade / n**2 <= ratio[-1])
         x = n[shown]

@@ -44,17 +44,15 @@ def draw_loss_map(plane: LossMap) -> go.Figure:
     )
     floor = float(np.floor(np.nanmin(plane.loss) * 20) / 20)
     fig.add_trace(
-        go.Contour(
-            x=plane.size,
-            y=plane.share,
-            z=plane.loss,
-            colorscale=MAP,
+        draw.bands(
+            plane.size,
+            plane.share,
+            plane.loss,
+            "loss, nats per token",
+            low=floor,
+            high=floor + DEPTH,
+            step=0.05,
             reversescale=True,
-            contours={"start": floor, "end": floor + DEPTH, "size": 0.05, "coloring": "heatmap"},
-            line={"width": 0.6, "color": "rgba(255,255,255,0.35)"},
-            zmin=floor,
-            zmax=floor + DEPTH,
-            colorbar={"title": {"text": "loss, nats per token", "side": "right"}, "outlinewidth": 0, "thickness": 14},
             hovertemplate="N %{x:.3g}<br>1 − S %{y:.3g}<br>loss %{z:.4f}<extra></extra>",
         )
     )

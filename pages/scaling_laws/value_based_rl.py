@@ -61,7 +61,7 @@ def draw_map(plane: RatioMap) -> go.Figure:
             go.Contour(
                 x=plane.price,
                 y=plane.budget,
-                z=np.log10(plane.distance),
+                z=np.log10(np.where(np.isfinite(plane.distance), plane.distance, 1.0)),  # Plotly fills gaps slowly
                 contours={"coloring": "none", "start": -6, "end": -1, "size": 1},
                 line={"color": "rgba(255,255,255,0.8)", "width": 1.3},
                 showscale=False,

@@ -38,25 +38,11 @@ NAMES = {"isoflop": "isoFLOP fit", "derivative": "derivative", "parametric": "pa
 
 
 def _waste(x: np.ndarray, y: np.ndarray, z: np.ndarray, label: str) -> go.Contour:
-    """The wasted share of compute on a log scale, with lines at 0.1, 1 and 10 percent."""
-    return go.Contour(
-        x=x,
-        y=y,
-        z=z,
-        colorscale=MAP,
-        contours={"start": -3, "end": -1, "size": 1, "coloring": "heatmap"},
-        line={"width": 1.2, "color": "rgba(255,255,255,0.65)"},
-        zmin=-4,
-        zmax=0,
-        colorbar={
-            "title": {"text": "compute wasted", "side": "right"},
-            "outlinewidth": 0,
-            "thickness": 14,
-            "tickvals": [-4, -3, -2, -1, 0],
-            "ticktext": ["0.01 %", "0.1 %", "1 %", "10 %", "all"],
-        },
-        hovertemplate=label + " %{x:.3g}<br>V %{y:.3g}<br>log₁₀ of the share wasted %{z:.2f}<extra></extra>",
-    )
+    """The wasted share of compute on a log scale, in bands of half a decade."""
+    hover = label + " %{x:.3g}<br>V %{y:.3g}<br>log₁₀ of the share wasted %{z:.2f}<extra></extra>"
+    map_ = draw.bands(x, y, z, "compute wasted", low=-4, high=0, step=0.5, hovertemplate=hover)
+    map_.colorbar.update(tickvals=[-4, -3, -2, -1, 0], ticktext=["0.01 %", "0.1 %", "1 %", "10 %", "all"])
+    return map_
 
 
 def draw_waste(plane: WasteMap) -> go.Figure:
@@ -292,7 +278,7 @@ LAB = Lab(
             "phase diagram",
             waste_map,
             draw_waste,
-            "Dark is good: along the valley a vocabulary wastes nothing; the white lines around it are 0.1, 1 and 10 percent of the compute. "
+            "Dark is good: along the valley a vocabulary wastes nothing, and each band away from it wastes three times as much compute. "
             "Three predictions run along its floor. White dots are models in use.",
             controls=CHOICES,
             click=("non_vocabulary_parameters", "vocabulary"),
