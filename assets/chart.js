@@ -1,4 +1,4 @@
-// LIBRARY is where Plotly is, by chart.py.
+// chart.py says where Plotly is, LIBRARY, and what a figure looks like in each theme, TEMPLATES.
 const library = () => (window.regimesPlotly ??= new Promise((resolve, reject) => {
   const script = document.createElement("script")
   script.src = LIBRARY
@@ -63,7 +63,8 @@ export default function (component) {
   if (box.content === content) return
   box.content = content
   const draw = async (Plotly) => {
-    const { figure, alt, config } = JSON.parse(box.content)
+    const { figure, theme, alt, config } = JSON.parse(box.content)
+    figure.layout.template = TEMPLATES[theme]
     box.setAttribute("aria-label", alt)
     box.isNarrow = box.offsetWidth < PHONE
     if (box.isNarrow) stack(figure)

@@ -21,7 +21,6 @@ from pages.kit.papers import paper_list
 from pages.kit.redraw import FIGURE, PANEL, control_key
 from pages.kit.run import DRAG_SECONDS, Job, announcing_compilation, compute, is_live
 from pages.kit.state import LabState, Shown, lab_state
-from pages.kit.style import themed
 from pages.kit.sweep_button import sweep_button
 from pages.kit.tray import tray
 
@@ -56,7 +55,7 @@ def _panel(state: LabState) -> None:
     left, right = st.columns([1, 2.7], gap="medium")
     # The figure first: the browser draws it while the controls are on their way.
     with right:
-        _figure(state)
+        _figure(state, st.empty())
         _below(state)
     with left:
         _controls(state)
@@ -109,8 +108,11 @@ def _control(state: LabState, name: str) -> None:
 
 
 @st.fragment(key=FIGURE)
-def _figure(state: LabState) -> None:
-    """The figure alone: what follows a slider, while it is dragged and when it is let go."""
+def _figure(state: LabState, announcement: Any) -> None:
+    """The figure alone: what follows a slider, while it is dragged and when it is let go.
+
+    Nothing is sent before all of it can be: the browser would draw the page once more meanwhile.
+    """
     view = state.current_view()
     if state.shown and state.shown.view is not view:
         state.shown = None
@@ -118,7 +120,7 @@ def _figure(state: LabState) -> None:
     values = state.view_values()
     if drag and drag.name in values:
         values[drag.name] = drag.value
-    error = _compute_and_draw(state, view, values)
+    error = _compute_and_draw(state, view, values, announcement)
     if drag:
         return
     state.error = error
@@ -127,9 +129,8 @@ def _figure(state: LabState) -> None:
     state.write_url()
 
 
-def _compute_and_draw(state: LabState, view: View, values: dict[str, Any]) -> ParameterError | None:
+def _compute_and_draw(state: LabState, view: View, values: dict[str, Any], announcement: Any) -> ParameterError | None:
     """Draw the figure, or say why there is none; what is wrong with a parameter is also for its control to say."""
-    announcement = st.empty()
     if not is_live(view.experiment, values):
         live.watch(state, enabled=False)
         _long(state, values)
@@ -139,7 +140,7 @@ def _compute_and_draw(state: LabState, view: View, values: dict[str, Any]) -> Pa
         announcement.info("Compiling this lab’s kernels, on this machine’s first run only…", icon=":material/build:")
 
     try:
-        with announcing_compilation(say):
+        with announcing_compilation(say, announcement.empty):
             result, seconds = compute(view.experiment, values)
     except ParameterError as error:
         live.watch(state, enabled=True)
@@ -152,10 +153,8 @@ def _compute_and_draw(state: LabState, view: View, values: dict[str, Any]) -> Pa
         live.watch(state, enabled=False)
         _failed(view.title, error)
         return None
-    finally:
-        announcement.empty()
-    live.watch(state, enabled=seconds <= DRAG_SECONDS)
     _draw(state, Shown(view, values, result))
+    live.watch(state, enabled=seconds <= DRAG_SECONDS)
     if seconds > DRAG_SECONDS:
         st.caption(f"This takes {seconds:.1f} s: the figure follows when a slider is let go.")
     return None
@@ -168,15 +167,14 @@ def _failed(title: str, error: Exception) -> None:
 
 def _draw(state: LabState, shown: Shown, *, faint: bool = False) -> None:
     view, headline = shown.view, shown.result.headline()
-    st.html(headline_html(headline, faint=faint))
     fig = view.figure(shown.result)
     overlay.add_pins(fig, state.pins, view)
     if view.click:
         overlay.add_here(fig, *(shown.values[name] for name in view.click))
     fig.update_layout(uirevision=view.title)
-    themed(fig, st.context.theme.type or "light")
     shown.figure = fig
     state.shown = shown
+    st.html(headline_html(headline, faint=faint))
     chart(
         fig,
         key=state.key(f"chart-{state.entry.lab.views.index(view)}"),

@@ -51,8 +51,11 @@ def compute(experiment: Experiment[Any], values: dict[str, Any]) -> tuple[Any, f
 
 
 @contextmanager
-def announcing_compilation(say: Callable[[], None]) -> Iterator[None]:
-    """Call ``say`` once if numba compiles in this thread: with the disk cache that is a machine's first run only."""
+def announcing_compilation(say: Callable[[], Any], unsay: Callable[[], Any]) -> Iterator[None]:
+    """Call ``say`` once if numba compiles in this thread, and at the end ``unsay``.
+
+    With the disk cache that is a machine's first run only.
+    """
     thread = threading.get_ident()
 
     class Announcer(event.Listener):
@@ -69,8 +72,13 @@ def announcing_compilation(say: Callable[[], None]) -> Iterator[None]:
 
         def on_end(self, _: Any) -> None: ...
 
-    with event.install_listener("numba:compile", Announcer()):
-        yield
+    announcer = Announcer()
+    try:
+        with event.install_listener("numba:compile", announcer):
+            yield
+    finally:
+        if announcer.said:
+            unsay()
 
 
 class Job:

@@ -47,6 +47,7 @@ def template(theme: str) -> go.layout.Template:
         "ticklen": 4,
         "automargin": True,
         "exponentformat": "power",
+        "minorloglabels": "none",
         "title": {"standoff": 8, "font": {"size": 15}},
     }
     scene_axis = {"gridcolor": colors["faint"], "color": colors["ink"], "showbackground": False}
@@ -85,12 +86,16 @@ TEMPLATES = {theme: template(theme) for theme in _THEMES}
 
 
 def themed(figure: go.Figure, theme: str) -> go.Figure:
-    """Give a figure the theme's template, in place.
+    """Settle a figure and give it the theme's template, in place."""
+    return settled(figure, theme).update_layout(template=TEMPLATES[theme])
+
+
+def settled(figure: go.Figure, theme: str) -> go.Figure:
+    """Do to a figure what a template cannot, in place.
 
     Traces that name a color of ``PALETTE`` keep its meaning: on a dark page the hues too dark to
     read are exchanged for their lighter forms.
     """
-    figure.update_layout(template=TEMPLATES[theme])
     _settle_log_axes(figure)
     if theme == "dark":
         for trace in figure.data:
@@ -109,13 +114,11 @@ def _settle_log_axes(figure: go.Figure) -> None:
         else:
             key = name[0] + name[5:]  # "xaxis2" is the traces' "x2"
             low, high = _decades([t[name[0]] for t in figure.data if (t[name[:5]] or name[0]) == key and t[name[0]] is not None])
-        axis.minorloglabels = "none"
         if high - low < 1.8:
             steps = [m * 10.0**k for k in range(math.floor(low) - 1, math.ceil(high) + 2) for m in (1, 2, 5)]
             axis.tickvals, axis.ticktext = steps, [format_number(step) for step in steps]
         else:
-            axis.minor.ticks = "outside"
-            axis.minor.ticklen = 2
+            axis.minor = {"ticks": "outside", "ticklen": 2}
 
 
 def _decades(columns: list[Any]) -> tuple[float, float]:

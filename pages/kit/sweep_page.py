@@ -16,7 +16,6 @@ from pages.kit.export import CSV_MIME, PARQUET_MIME, html_of, parquet_of, pictur
 from pages.kit.page import STYLE, headline_html
 from pages.kit.run import LIVE_SECONDS, compute
 from pages.kit.state import LabState
-from pages.kit.style import themed
 from pages.kit.sweep_figure import sweep_curve, sweep_map, sweep_slices
 from pages.kit.sweep_request import (
     KEY,
@@ -239,17 +238,16 @@ def _draw(request: SweepRequest, result: SweepResult) -> None:
             )
             == "spread"
         )
-    theme = st.context.theme.type or "light"
     name = f"regimes_sweep_{request.entry.name}"
     fig = sweep_map(result, request.levels, request.at, spread=spread) if request.y else sweep_curve(result, request.at)
     fig.update_layout(uirevision=result.plan.key)
     alt = f"Sweep of {result.metric} over {result.x.name}" + (f" and {result.y.name}." if result.y else ".")
-    chart(themed(fig, theme), key="sweep-chart", alt=alt, filename=name, on_click=_go if request.y else None)
+    chart(fig, key="sweep-chart", alt=alt, filename=name, on_click=_go if request.y else None)
     if request.y and result.y:
         slices = sweep_slices(result, request.at)
         slices.update_layout(uirevision=result.plan.key)
         chart(
-            themed(slices, theme),
+            slices,
             key="sweep-slices",
             alt=f"Slices of {result.metric} through the present point.",
             filename=f"{name}_slices",
