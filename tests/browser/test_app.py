@@ -132,6 +132,25 @@ def test_typed_values_and_their_bounds(page: Page, app: str) -> None:
     assert page.locator(CHART).count() == 1
 
 
+def test_what_cannot_be_computed_is_said_beside_its_control(page: Page, app: str) -> None:
+    open_lab(page, app, "population_dynamics?view=chaos")
+
+    def typed(name: str, value: str) -> None:
+        box = page.locator(f".st-key-population_dynamics-text-{name} input")
+        box.fill(value)
+        box.press("Enter")
+        settle(page)
+
+    said = page.locator("[data-testid=stColumn]").first.locator("[data-testid=stAlert]")
+    typed("kappa", "-2")
+    expect(said).to_contain_text("has to be above −θ")
+    expect(page.get_by_text("The figure below is the last that could be computed.")).to_be_visible()
+    typed("theta", "2.5")
+    expect(said).to_have_count(0)
+    expect(page.locator(".regimes-headline")).to_be_visible()
+    assert "kappa=-2" in page.url and "theta=2.5" in page.url
+
+
 def test_presets_and_views(page: Page, app: str) -> None:
     open_lab(page, app)
     page.get_by_role("button", name="Frozen (h = h_G/2)").click()
