@@ -17,9 +17,9 @@ from compute.scaling_laws.wall_clock.machine import (
     Peak,
     Ratio,
     Sequence,
+    Setup,
     StepTokens,
     Width,
-    budget_of,
 )
 
 Array = NDArray[np.float64]
@@ -75,14 +75,7 @@ def operations(
     ffn_ratio: Ratio = 4.0,
 ) -> Operations:
     """Time of each operation if compute alone counted, and if memory traffic alone did; the roofline takes the larger."""
-    budget = budget_of(
-        bandwidth=bandwidth,
-        peak=peak,
-        ffn_ratio=ffn_ratio,
-        sequence=sequence,
-        tokens_per_step=tokens_per_step,
-        loss_law="chinchilla",
-    )
+    budget = Setup(tokens_per_step=tokens_per_step, bandwidth=bandwidth, peak=peak, sequence=sequence, ffn_ratio=ffn_ratio).budget()
     cost = budget.workload.step(float(layers), float(width))
     return Operations(
         TRAINING_OPERATIONS,

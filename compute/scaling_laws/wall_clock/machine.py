@@ -21,6 +21,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compute.methods.shared_parameters import gathered
 from compute.models import scaling_form
 from compute.models.transformer_cost import Cost, forward_cost, training_cost
 from compute.parameters import Choice, LogInteger, LogReal, Real
@@ -121,6 +122,20 @@ class Budget:
         return WIDTHS[best] * (WIDTHS[1] / WIDTHS[0]) ** shift
 
 
-def budget_of(*, bandwidth: float, peak: float, ffn_ratio: float, sequence: float, tokens_per_step: float, loss_law: str) -> Budget:
-    """A ``Budget`` from the reader's units: TB/s and TFLOP/s."""
-    return Budget(Machine(peak * 1e12, bandwidth * 1e12), Workload(ffn_ratio, sequence, tokens_per_step), loss_law)
+@dataclass(frozen=True)
+class Setup:
+    """A machine, a workload and a law of the loss in the reader's units."""
+
+    loss_law: LossLaw = "chinchilla"
+    tokens_per_step: StepTokens = 6.5e4
+    bandwidth: Bandwidth = 2.0
+    peak: Peak = 300.0
+    sequence: Sequence = 1024
+    ffn_ratio: Ratio = 4.0
+
+    def budget(self) -> Budget:
+        machine = Machine(self.peak * 1e12, self.bandwidth * 1e12)
+        return Budget(machine, Workload(self.ffn_ratio, self.sequence, self.tokens_per_step), self.loss_law)
+
+
+with_budget = gathered(Setup, "budget", Setup.budget)

@@ -16,19 +16,13 @@ from compute.scaling_laws.wall_clock.machine import (
     MIN_WIDTH,
     TIME_MODELS,
     WIDTHS,
-    Bandwidth,
     Budget,
     Hours,
     Layers,
-    LossLaw,
-    Peak,
-    Ratio,
-    Sequence,
-    StepTokens,
     TimeModel,
     Width,
-    budget_of,
     step_seconds,
+    with_budget,
 )
 
 Array = NDArray[np.float64]
@@ -66,26 +60,19 @@ class ShapeMap(Result):
 
 
 @experiment
+@with_budget
 def shape_map(
     *,
     layers: Layers = 12,
     width: Width = 768,
     time_model: TimeModel = "traffic",
-    loss_law: LossLaw = "chinchilla",
     hours: Hours = 24.0,
-    tokens_per_step: StepTokens = 6.5e4,
-    bandwidth: Bandwidth = 2.0,
-    peak: Peak = 300.0,
-    sequence: Sequence = 1024,
-    ffn_ratio: Ratio = 4.0,
+    budget: Budget,
 ) -> ShapeMap:
     """Loss of every shape after the same wall-clock time, and the width that each time model would choose.
 
     Trusting another model costs the loss, by the model chosen, of the width that the other would take.
     """
-    budget = budget_of(
-        bandwidth=bandwidth, peak=peak, ffn_ratio=ffn_ratio, sequence=sequence, tokens_per_step=tokens_per_step, loss_law=loss_law
-    )
     seconds = hours * HOUR
     n, d = integers(MAX_LAYERS, 48), np.geomspace(MIN_WIDTH, MAX_WIDTH, 61)
     size = budget.workload.step(n[None, :], d[:, None]).parameters.sum(axis=0)
@@ -178,23 +165,16 @@ class ClockCurves(Result):
 
 
 @experiment
+@with_budget
 def clock_curves(
     *,
     layers: Layers = 12,
     width: Width = 768,
     time_model: TimeModel = "traffic",
-    loss_law: LossLaw = "chinchilla",
     hours: Hours = 24.0,
-    tokens_per_step: StepTokens = 6.5e4,
-    bandwidth: Bandwidth = 2.0,
-    peak: Peak = 300.0,
-    sequence: Sequence = 1024,
-    ffn_ratio: Ratio = 4.0,
+    budget: Budget,
 ) -> ClockCurves:
     """Loss against time for a quarter to four times your width, the best width at every time, and what FLOPs would choose."""
-    budget = budget_of(
-        bandwidth=bandwidth, peak=peak, ffn_ratio=ffn_ratio, sequence=sequence, tokens_per_step=tokens_per_step, loss_law=loss_law
-    )
     n, t = float(layers), np.geomspace(1.0, 1000.0, 49)
     shown = np.unique(np.clip(width * np.array(FACTORS), WIDTHS[0], WIDTHS[-1]))
     best, by_flops = budget.best_width(n, t * HOUR, time_model), budget.best_width(n, t * HOUR, "flops")

@@ -20,7 +20,7 @@ from compute.scaling_laws.wall_clock.machine import (
     Layers,
     Machine,
     Peak,
-    budget_of,
+    Setup,
     step_seconds,
 )
 
@@ -215,14 +215,10 @@ def timing_fit(
     for name, fit in fits.items():
         best[name] = None
         if fit.slope > 0:
-            budget = budget_of(
+            budget = Setup(
                 bandwidth=1e-12 / fits["traffic"].slope if name == "traffic" else bandwidth,
                 peak=1e-12 / fit.slope if name == "flops" else peak,
-                ffn_ratio=4.0,
-                sequence=1024.0,
-                tokens_per_step=6.5e4,
-                loss_law="chinchilla",
-            )
+            ).budget()
             own = Machine(budget.machine.peak, budget.machine.bandwidth, max(fit.launch, 0.0))
             best[name] = float(type(budget)(own, budget.workload).best_width(float(layers), hours * 3600, name))
     return Timing(seconds, n, d, fits, None if timings is not None else planted_by, best, layers)
