@@ -320,7 +320,7 @@ def movie(
         updatemenus=[
             below
             | {"type": "buttons", "direction": "left", "showactive": False, "buttons": buttons}
-            | {"x": 0, "xanchor": "left", "pad": {"t": 66}, "bgcolor": "#e9e9e6", "font": {"color": "#24292f"}}
+            | {"x": 0, "xanchor": "left", "pad": {"t": 66}}
         ],
         sliders=[
             below

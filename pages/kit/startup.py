@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,6 +26,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     for library in LIBRARIES:
         importlib.import_module(library)
+    # The thread that sends to the browsers gets its turn soon, though another session computes.
+    sys.setswitchinterval(1e-3)
     # What the libraries made lives as long as the server: no collection need look at it again.
     gc.collect()
     gc.freeze()

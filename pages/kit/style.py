@@ -73,6 +73,8 @@ def template(theme: str) -> go.layout.Template:
                 "font": {"size": 12},
                 "bgcolor": "rgba(0,0,0,0)",
             },
+            "updatemenudefaults": {"bgcolor": colors["faint"], "bordercolor": colors["line"], "font": {"color": colors["ink"]}},
+            "sliderdefaults": {"bgcolor": colors["line"], "bordercolor": colors["line"]},
             "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 14}},
             "dragmode": "zoom",
             "hovermode": "closest",
@@ -133,6 +135,8 @@ def _lighten(trace: Any) -> None:
             color = trace[part].color
             if isinstance(color, str) and color in _DARK_HUES:
                 trace[part].color = _DARK_HUES[color]
+            if part == "marker" and trace.marker.colorscale is not None:
+                trace.marker.colorscale = [(at, _DARK_HUES.get(hue, hue)) for at, hue in trace.marker.colorscale]
 
 
 def shades(n: int) -> list[str]:

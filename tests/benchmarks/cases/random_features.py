@@ -90,7 +90,7 @@ def _resolvent() -> Iterator[Case]:
         lambda: features.effective_ridge(population, width, point),
         "NumPy, all points at once",
         newton,
-        (features._ridge,),
+        (features._ridge, features._inverse),
     )
     kappa = features.effective_ridge(population, width, point)
     weight = (count * level * population.target).astype(complex)
@@ -99,5 +99,5 @@ def _resolvent() -> Iterator[Case]:
         lambda: features._sums(level, population.target, count, kappa),
         "NumPy",
         lambda: (1 / (level + kappa[:, None])) @ weight,
-        (features._sums,),
+        (features._sums, features._inverse),
     )
