@@ -166,7 +166,7 @@ def _risk_headline(here: Risk, best: Risk, at: int = 0) -> dict[str, float | str
 
 
 def _plane_seconds(*, draws: int, **_: object) -> float:
-    return 0.04 + simulation_seconds(*_plane_points(), draws)
+    return 0.03 + simulation_seconds(*_plane_points(), draws)
 
 
 @experiment(seconds=_plane_seconds)
@@ -189,7 +189,7 @@ def risk_plane(
     "more is better"). Nine simulated points carry the same colors.
     """
     modes = spectrum_modes(spectrum_exponent, target_exponent, spectrum)
-    n, k = np.geomspace(10, 1e4, 76), np.geomspace(10, 1e5, 101)  # the same steps: n = k lies on the grid
+    n, k = np.geomspace(10, 1e4, 61), np.geomspace(10, 1e5, 81)  # the same steps: n = k lies on the grid
     best_here = optimal_risk(modes, n_samples, n_features, noise_variance)
     if ridge_choice == "fixed":
         test = ridge_risk(modes, n, k[:, None], ridge, noise_variance).test

@@ -121,7 +121,7 @@ class Walk(Result):
         }
 
 
-N_FRAMES, N_TRAIL = 60, 8
+N_FRAMES, N_TRAIL = 20, 8
 
 
 def follow(chain: ReversibleChain, alpha: float, frames: NDArray[np.int64], seed: int) -> Walker:
@@ -149,7 +149,7 @@ def walk(
     Metropolis walk for mu, which stays with probability 0.1 besides its refusals.
     """
     chain = graphs.chain_of(graph, nodes, target, seed)
-    frames = np.arange(1, N_FRAMES + 1) * max(nodes // 2, 1)
+    frames = np.arange(1, N_FRAMES + 1) * max(3 * nodes // 2, 1)
     steps = np.arange(1, int(frames[-1]) + 1, dtype=float)
     walkers = [follow(chain, value, frames, seed) for value in (alpha, 0.0)]
     return Walk(graphs.graph_of(graph, nodes, seed), chain.stationary, frames, steps, *walkers)

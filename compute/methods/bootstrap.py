@@ -76,8 +76,15 @@ def interval(estimates: ArrayLike, level: float = 0.8) -> tuple[Array, Array]:
     out = np.full((2, flat.shape[1]), np.nan)
     enough = np.sum(np.isfinite(flat), axis=0) >= 2
     if enough.any():
-        sound = np.where(np.isfinite(flat), flat, np.nan)[:, enough]
-        out[:, enough] = np.nanquantile(sound, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        whole = np.isfinite(flat).all(axis=0)
+        # NumPy leaves NaN out column by column in Python; few estimates hold any.
+        if whole.any():
+            out[:, whole] = np.quantile(flat[:, whole], tails, axis=0)
+        rest = enough & ~whole
+        if rest.any():
+            sound = np.where(np.isfinite(flat), flat, np.nan)[:, rest]
+            out[:, rest] = np.nanquantile(sound, tails, axis=0)
     low, high = out.reshape(2, *estimates.shape[1:])
     return low, high
 

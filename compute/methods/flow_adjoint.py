@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.kernel import kernel
 from compute.models.gaussian_mixture import GaussianMixture
 from compute.models.noise_schedule import BETA_MAX, BETA_MIN, VP
 
@@ -29,11 +30,41 @@ Array = NDArray[np.float64]
 
 def denoiser_product(mixture: GaussianMixture, y: Array, sigma: float, a: Array) -> Array:
     """(n, d) (C/sigma^2) a at the rows of y: the derivative of the denoiser along a, or its transpose applied to a."""
-    w = mixture.responsibilities(y, sigma)
-    keep = mixture.width**2 / (mixture.width**2 + sigma**2)
-    along = w * (a @ mixture.means.T)
-    among = along @ mixture.means - (w @ mixture.means) * along.sum(axis=1, keepdims=True)
-    return (1 - keep) ** 2 * among / sigma**2 + keep * a
+    y, a = np.ascontiguousarray(y, dtype=float), np.ascontiguousarray(a, dtype=float)
+    return np.asarray(_denoiser_product(y, sigma, a, np.log(mixture.weights), mixture.means, mixture.width))
+
+
+@kernel
+def _denoiser_product(y, sigma, a, log_weights, means, width):  # type: ignore[no-untyped-def]
+    """Row by row: steering calls it for one noise at a time, where array operations would cost more than their sums."""
+    n, d = y.shape
+    variance = width * width + sigma * sigma
+    keep = width * width / variance
+    out = np.empty((n, d))
+    logit = np.empty(log_weights.size)
+    for i in range(n):
+        for k in range(log_weights.size):
+            square = 0.0
+            for j in range(d):
+                square += (y[i, j] - means[k, j]) ** 2
+            logit[k] = log_weights[k] - 0.5 * square / variance
+        best = logit.max()
+        mean, second = np.zeros(d), np.zeros(d)
+        total, along = 0.0, 0.0
+        for k in range(log_weights.size):
+            w = np.exp(logit[k] - best)
+            product = 0.0
+            for j in range(d):
+                product += a[i, j] * means[k, j]
+            total += w
+            along += w * product
+            for j in range(d):
+                mean[j] += w * means[k, j]
+                second[j] += w * product * means[k, j]
+        for j in range(d):
+            among = second[j] / total - mean[j] * along / (total * total)
+            out[i, j] = (1 - keep) ** 2 * among / sigma**2 + keep * a[i, j]
+    return out
 
 
 def _jacobian_product(mixture: GaussianMixture, y: Array, sigma: float, a: Array) -> Array:

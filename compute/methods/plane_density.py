@@ -78,7 +78,7 @@ class PlaneDensity:
         """(2,)"""
         return self.mass @ self.points
 
-    @property
+    @cached_property
     def covariance(self) -> Array:
         """(2, 2)"""
         centered = self.points - self.mean

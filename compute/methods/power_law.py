@@ -260,6 +260,14 @@ def _descend_all(starts, counts, x, y, groups, free_power, delta, max_iterations
     return found, value, steps
 
 
+@kernel
+def _descend_each(starts, x, y, groups, free_power, delta, max_iterations, tolerance):  # type: ignore[no-untyped-def]
+    """One descent in place for each row of ``starts`` on data of its own."""
+    weight = np.ones(y.shape[1])
+    for r in range(starts.shape[0]):
+        _descend(starts[r], x[r], y[r], weight, groups, free_power, delta, max_iterations, tolerance)
+
+
 def fit_log_huber(
     form: PowerLawForm,
     variables: ArrayLike,
@@ -337,6 +345,30 @@ def refit_log_huber(
         begin, counts, x - center, y, fit.form.array(), fit.form.free_power, huber_delta, MAX_ITERATIONS, TOLERANCE
     )
     return _shift(fit.form, found, center)
+
+
+def fit_each_log_huber(fit: PowerLawFit, variables: ArrayLike, values: ArrayLike, *, huber_delta: float = 1e-3) -> Array:
+    """Fit many redrawn data sets, each from a fit's optimum: ``fit_log_huber`` without its Python in between.
+
+    Parameters
+    ----------
+    fit : PowerLawFit
+        Where every fit starts.
+    variables : (n_refits, n, n_variables) array
+        Or without the first axis where all data sets share them.
+    values : (n_refits, n) array
+
+    Returns
+    -------
+    (n_refits, n_parameters) array
+    """
+    each, y = _logs(variables, values)
+    x = np.broadcast_to(each, (len(y), *each.shape[-2:]))
+    center = x.mean(axis=1)
+    found = _shift(fit.form, np.repeat(fit.parameters[None], len(y), axis=0), -center.T)
+    args = (fit.form.array(), fit.form.free_power, huber_delta, MAX_ITERATIONS, TOLERANCE)
+    _descend_each(found, x - center[:, None], y, *args)
+    return _shift(fit.form, found, center.T)
 
 
 def grid_starts(

@@ -107,21 +107,25 @@ class Composed:
         weight = softmax(-(gap**2) / (2 * self.prior_scale**2))
         return np.asarray(-np.einsum("nk,nk->n", weight, gap) / self.prior_scale**2)
 
-    def log_bridge(self, theta: Array, t: float) -> Array:
-        """log q_t up to a constant, (n,)."""
+    def log_bridge(self, theta: Array, t: float, log_prior: Array | None = None) -> Array:
+        """log q_t up to a constant, (n,); the prior there may be given, as it is the same at all times."""
+        log_prior = self.log_prior(theta) if log_prior is None else log_prior
         log_weight, mean, variance = self._parts(t)
         each = log_sum_exp(log_weight - (theta[:, None, None] - mean) ** 2 / (2 * variance))
-        return np.asarray((1 - self.sizes.size) * (1 - t) * self.log_prior(theta) + each.sum(axis=1))
+        return np.asarray((1 - self.sizes.size) * (1 - t) * log_prior + each.sum(axis=1))
 
     def score(self, theta: Array, t: float) -> Array:
         """d log q_t/d theta, (n,)."""
         if self.modes.size == 1:
             return np.asarray(-self.precision(t) * (theta - self.mean(t)))
         log_weight, mean, variance = self._parts(t)
-        gap = theta[:, None, None] - mean
+        # The prior as one group more, so that a single softmax serves.
+        log_weight = np.concatenate([log_weight, np.zeros((1, self.modes.size))])
+        variance = np.append(variance, self.prior_scale**2)[:, None]
+        share = np.append(np.ones(self.sizes.size), (1 - self.sizes.size) * (1 - t))
+        gap = theta[:, None, None] - np.concatenate([mean, self.modes[None]])
         weight = softmax(log_weight - gap**2 / (2 * variance))
-        groups = -np.einsum("ngk,ngk,g->n", weight, gap, 1 / variance[:, 0])
-        return np.asarray((1 - self.sizes.size) * (1 - t) * self.prior_score(theta) + groups)
+        return np.asarray(-np.einsum("ngk,ngk->ng", weight, gap) @ (share / variance[:, 0]))
 
     def precision(self, t: ArrayLike) -> Array:
         """Lambda_t."""

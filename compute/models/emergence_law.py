@@ -56,15 +56,53 @@ def accuracy(loss: Array, examples: Array, chance: float, elbow: Any, shift: Any
 
 
 @kernel
-def _square_errors(loss, log_moved, seen, chance, theta):  # type: ignore[no-untyped-def]
-    """(n_points,) sums of squared misses: ``accuracy`` without arrays in between, for a sampler's thousand small calls."""
-    out = np.zeros(theta.shape[0])
+def _square_error(loss, log_moved, amount, seen, chance, theta, moved):  # type: ignore[no-untyped-def]
+    """Sum of squared misses: ``accuracy`` without arrays in between, for a sampler's many small calls."""
+    elbow, shift, power, slope = theta[0], theta[1], theta[2], np.exp(theta[3])
+    for a in range(log_moved.size):  # a power for each amount of examples, not for each run
+        moved[a] = elbow + shift * np.exp(power * log_moved[a])
+    total = 0.0
+    for i in range(loss.size):
+        above = max(0.0, moved[amount[i]] - loss[i])
+        total += (seen[i] - min(1.0, chance + slope * above)) ** 2
+    return total
+
+
+@kernel
+def _log_posteriors(theta, loss, log_moved, amount, seen, chance, noise, low, high):  # type: ignore[no-untyped-def]
+    """(n_points,) log posteriors of (n_points, d)."""
+    out, moved = np.empty(theta.shape[0]), np.empty(log_moved.size)
     for t in range(theta.shape[0]):
-        elbow, shift, power, slope = theta[t, 0], theta[t, 1], theta[t, 2], np.exp(theta[t, 3])
-        for i in range(loss.size):
-            above = max(0.0, elbow + shift * np.exp(power * log_moved[i]) - loss[i])
-            out[t] += (seen[i] - min(1.0, chance + slope * above)) ** 2
+        inside = True
+        for a in range(theta.shape[1]):
+            inside &= low[a] <= theta[t, a] <= high[a]
+        error = _square_error(loss, log_moved, amount, seen, chance, theta[t], moved) if inside else np.inf
+        out[t] = -error / (2 * noise * noise)
     return out
+
+
+@kernel
+def _walk(x, stretch, partner, log_u, loss, log_moved, amount, seen, chance, noise, low, high):  # type: ignore[no-untyped-def]
+    """(n_steps, n_walkers, d) stretch moves of an ensemble, one half against the other in turn; x in place."""
+    n_steps, _, half = stretch.shape
+    d = x.shape[1]
+    chain = np.empty((n_steps, 2 * half, d))
+    runs = (loss, log_moved, amount, seen, chance, noise, low, high)
+    log_p = _log_posteriors(x, *runs)
+    proposal = np.empty((1, d))
+    for step in range(n_steps):
+        for side in range(2):
+            for k in range(half):
+                i, j = side * half + k, (1 - side) * half + partner[step, side, k]
+                z = stretch[step, side, k]
+                for a in range(d):
+                    proposal[0, a] = x[j, a] + z * (x[i, a] - x[j, a])
+                log_q = _log_posteriors(proposal, *runs)[0]
+                if log_u[step, side, k] < (d - 1) * np.log(z) + log_q - log_p[i]:
+                    x[i] = proposal[0]
+                    log_p[i] = log_q
+        chain[step] = x
+    return chain
 
 
 @dataclass(frozen=True)
@@ -85,20 +123,42 @@ class Finetuned:
     chance: float
     noise: float
 
-    def log_likelihood(self, theta: Array) -> Array:
-        """(n_points,) log likelihoods of (n_points, 4) elbow, shift, power, log slope, up to a constant."""
-        return np.asarray(_square_errors(self.loss, self.log_moved, self.accuracy, self.chance, theta)) / (-2 * self.noise**2)
-
     def log_posterior(self, theta: Array) -> Array:
-        """With flat priors within the bounds on elbow, shift, power and log slope."""
-        inside = ((theta >= LOW) & (theta <= HIGH)).all(axis=1)
-        return np.where(inside, self.log_likelihood(theta), -np.inf)
+        """(n_points,) log posteriors of (n_points, 4) elbow, shift, power, log slope, flat within their bounds; up to a constant."""
+        return np.asarray(_log_posteriors(theta, *self._known))
+
+    def walk(self, start: Array, n_steps: int, rng: np.random.Generator) -> Array:
+        """(n_steps, n_walkers, 4) of the posterior by an ensemble of walkers, which needs no step size.
+
+        Walker k proposes Y = X_j + Z (X_k - X_j) for a walker j of the other half and Z of density 1/sqrt(z) on [1/2, 2],
+        accepted with probability min(1, Z^{d-1} p(Y)/p(X_k)).
+
+        Parameters
+        ----------
+        start : (n_walkers, 4) array
+            An even number of walkers, more than 8, all where the posterior is positive.
+
+        References
+        ----------
+        Goodman and Weare, "Ensemble samplers with affine invariance" (2010), section 2, equation 7; in halves as
+        Foreman-Mackey et al., "emcee: The MCMC Hammer" (2013), algorithm 3.
+        """
+        half = len(start) // 2
+        moves = (n_steps, 2, half)
+        stretch = (rng.random(moves) + 1) ** 2 / 2
+        partner, log_u = rng.integers(half, size=moves), np.log(rng.random(moves))
+        return np.asarray(_walk(start.copy(), stretch, partner, log_u, *self._known))
 
     @cached_property
-    def log_moved(self) -> Array:
-        """(n,) logs of ``moved_by`` at power 1; -inf without examples."""
+    def _known(self) -> tuple[Any, ...]:
+        return self.loss, *self.amounts, self.accuracy, self.chance, self.noise, LOW, HIGH
+
+    @cached_property
+    def amounts(self) -> tuple[Array, NDArray[np.int64]]:
+        """Logs of ``moved_by`` at power 1 of every amount of examples, -inf without any; and which of them each run has."""
+        amounts, each = np.unique(self.examples, return_inverse=True)
         with np.errstate(divide="ignore"):
-            return np.log(moved_by(self.examples, 1.0))
+            return np.log(moved_by(amounts, 1.0)), each.astype(np.int64)
 
 
 def bounds() -> tuple[Array, Array]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -32,8 +33,15 @@ class Draw:
     weights: Array  # (n, k) feature weights, projected on the span of the data
     values: Array  # (n, k) features at the samples, L weights
     labels: Array  # (n,)
+    unit_noise: Array  # (n,) what of the labels is noise, over its deviation
     head: Head
     noise: float
+
+    def at_noise(self, noise: float) -> Draw:
+        """The same draw with labels of another noise sigma^2."""
+        head = self.head
+        labels = self.data @ np.sqrt(head.power) + np.sqrt(head.tail_power + noise) * self.unit_noise
+        return replace(self, labels=labels, noise=noise)
 
     def risk(self, n: int, k: float, ridges: ArrayLike) -> tuple[Array, Array]:
         """Test and training risk of one regression at several ridges.
@@ -78,11 +86,28 @@ def draw_features(rng: np.random.Generator, head: Head, n: int, k: int, noise: f
     gram = scaled @ scaled.T
     # A spectrum of fewer modes than samples gives a singular kernel matrix; 1e-13 keeps its factor defined.
     gram[np.diag_indices(n)] += head.tail_trace + 1e-13 * head.eigenvalue[0]
-    labels = data @ np.sqrt(head.power) + np.sqrt(head.tail_power + noise) * rng.standard_normal(n)
+    unit = rng.standard_normal(n)
     factor = np.linalg.cholesky(gram)
     carried = solve_triangular(factor, data * head.eigenvalue, lower=True, check_finite=False)
     weights = rng.standard_normal((n, k))
-    return Draw(data, gram, carried, weights, factor @ weights, labels, head, noise)
+    return Draw(data, gram, carried, weights, factor @ weights, unit, unit, head, 0.0).at_noise(noise)
+
+
+KEPT_NUMBERS = 3_000_000  # of draws kept between calls, 24 MB
+
+
+def _draws(seed: int, head: Head, n: int, k: int, count: int) -> Iterable[Draw]:
+    """The draws of a seed, without noise; few and small ones are kept, since most parameters do not move them."""
+    if count * n * (2 * head.eigenvalue.size + 2 * k + n) <= KEPT_NUMBERS:
+        return _kept_draws(seed, head, n, k, count)
+    rng = np.random.default_rng(seed)
+    return (draw_features(rng, head, n, k, 0.0) for _ in range(count))
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(seed: int, head: Head, n: int, k: int, count: int) -> list[Draw]:
+    rng = np.random.default_rng(seed)
+    return [draw_features(rng, head, n, k, 0.0) for _ in range(count)]
 
 
 @dataclass(frozen=True)
@@ -143,13 +168,12 @@ def simulate_risk(
         yield 1.0, SimulatedRisk(n, k, ridge, empty, empty, empty, empty, Risk(empty, empty, empty, empty, empty))
         return
     theory = ridge_risk(head.modes(), n, k, ridge, noise)
-    rng = np.random.default_rng(seed)
     finite = k[np.isfinite(k)]
     widest = int(finite.max()) if finite.size else 1
     groups = [(size, width, np.flatnonzero((n == size) & (k == width))) for size, width in dict.fromkeys(zip(n, k, strict=True))]
     values = np.empty((draws, 2, n.size))
-    for done in range(1, draws + 1):
-        draw = draw_features(rng, head, int(n.max()), widest, noise)
+    for done, clean in enumerate(_draws(seed, head, int(n.max()), widest, draws), start=1):
+        draw = clean.at_noise(noise)
         for size, width, at in groups:
             values[done - 1, 0, at], values[done - 1, 1, at] = draw.risk(int(size), width, ridge[at])
         if done == draws or (done > 2 and done * 10 // draws > (done - 1) * 10 // draws):

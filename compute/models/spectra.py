@@ -106,7 +106,7 @@ def power_law_modes(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity: what is drawn for a head is kept
 class Head:
     """The largest modes one by one; all others only by their sums, as if there were infinitely many small ones."""
 
@@ -127,13 +127,16 @@ class Head:
         )
 
 
+@lru_cache(maxsize=8)
 def power_law_head(spectrum_exponent: float, target_exponent: float, n_modes: int) -> Head:
     """The first modes of ``power_law_modes``, with the sums of the others in closed form (Hurwitz zeta)."""
     i = np.arange(1.0, n_modes + 1)
     total = float(zeta(target_exponent))
+    eigenvalue, power = i**-spectrum_exponent, i**-target_exponent / total
+    eigenvalue.flags.writeable = power.flags.writeable = False
     return Head(
-        i**-spectrum_exponent,
-        i**-target_exponent / total,
+        eigenvalue,
+        power,
         float(zeta(spectrum_exponent, n_modes + 1)),
         float(zeta(target_exponent, n_modes + 1)) / total,
     )

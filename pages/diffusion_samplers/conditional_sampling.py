@@ -62,8 +62,6 @@ def draw_square(result: ClockSquare) -> go.Figure:
     words = draw.on_map(0, 0, "", size=13)
     fig.add_trace(words.update(x=x, y=y, text=text), row=1, col=1)
     fig.add_trace(draw.boundary([time_x, 0.0], [time_y, time_y], "", dash="solid"), row=1, col=1)
-    fig.update_xaxes(range=[-0.016, 1.016], row=1, col=1)
-    fig.update_yaxes(range=[-0.016, 1.016], row=1, col=1)
     fig.add_trace(draw.guide(result.x, result.prior, "p(x)"), row=1, col=2)
     fig.add_trace(draw.line(result.x, result.posterior, "p(x | x_t, y_t), exact", BLUE), row=1, col=2)
     fig.add_trace(
@@ -74,9 +72,9 @@ def draw_square(result: ClockSquare) -> go.Figure:
         col=2,
     )
     fig.add_trace(draw.points([result.denoised], [0.0], "denoised", VERMILLION, symbol="triangle-up", size=12), row=1, col=2)
-    fig.update_xaxes(range=[-2.6, 2.6], row=1, col=2)
-    fig.update_yaxes(range=[0, max(1.3, 1.1 * min(float(result.posterior.max()), 12.0))], row=1, col=2)
-    return fig
+    square = {"range": [-0.016, 1.016]}
+    top = max(1.3, 1.1 * min(float(result.posterior.max()), 12.0))
+    return fig.update_layout(xaxis=square, yaxis=square, xaxis2={"range": [-2.6, 2.6]}, yaxis2={"range": [0, top]})
 
 
 def draw_three(result: ThreeSamplers) -> go.Figure:

@@ -40,7 +40,9 @@ def draw_jumps(run: Jumps) -> go.Figure:
     fig.add_trace(draw.strokes(run.line_time, run.flow_lines, "rgba(255,255,255,0.45)", 1), row=1, col=1)
     last = len(run.time) - 1
     for is_jump in (True, False):
-        fig.add_trace(_segments(run, last, is_jump), row=1, col=1)
+        color, name = (ORANGE, "jump") if is_jump else (SKY, "noise put back")
+        drawn = draw.strokes(*_segments(run, last, is_jump), color, 1.6 if is_jump else 1.2, name=name, showlegend=True)
+        fig.add_trace(drawn, row=1, col=1)
     cloud = {"mode": "markers", "marker": {"color": "#ffffff", "size": 7, "line": {"color": "#24292f", "width": 1}}}
     fig.add_trace(
         go.Scatter(
@@ -51,44 +53,44 @@ def draw_jumps(run: Jumps) -> go.Figure:
     )
     fig.add_trace(draw.line(run.law[last], run.height, "exact law", BLUE), row=1, col=2)
     fig.add_trace(draw.points(run.share[last], run.height, "1500 particles ± 2 SE", BLUE, size=4), row=1, col=2)
-    fig.add_trace(_bars(run, last), row=1, col=2)
+    fig.add_trace(draw.strokes(*_bars(run, last), BLUE, 1.2), row=1, col=2)
     fig.update_xaxes(range=[float(run.line_time[-1]) + 0.03, -0.05], row=1, col=1)
     fig.update_yaxes(range=reach)
     fig.update_xaxes(range=[0, 1.1 * max(run.law.max(), run.share.max())], row=1, col=2)
-    kept = np.unique(np.linspace(0, last, min(last + 1, 48)).astype(int))
+    kept = np.unique(np.linspace(0, last, min(last + 1, 20)).astype(int))
+    height = np.float32(run.height)
     frames = []
     for k in kept:
-        now = [_segments(run, int(k), is_jump) for is_jump in (True, False)]
+        curves = [_segments(run, int(k), is_jump) for is_jump in (True, False)]
         frames.append(
             [
-                *({"x": np.float32(trace.x), "y": np.float32(trace.y)} for trace in now),
+                *(dict(zip("xy", draw.broken(*curve), strict=True)) for curve in curves),
                 {"x": np.full(run.position.shape[1], run.time[k], np.float32), "y": np.float32(run.position[k])},
-                {"x": np.float32(run.law[k]), "y": np.float32(run.height)},
-                {"x": np.float32(run.share[k]), "y": np.float32(run.height)},
-                {"x": np.float32(_bars(run, int(k)).x), "y": np.float32(_bars(run, int(k)).y)},
+                {"x": np.float32(run.law[k]), "y": height},
+                {"x": np.float32(run.share[k]), "y": height},
+                dict(zip("xy", draw.broken(*_bars(run, int(k))), strict=True)),
             ]
         )
     labels = [f"{run.time[k]:.2f}" for k in kept]
     return draw.movie(fig, frames, labels, traces=range(2, 8), prefix="t = ", milliseconds=max(120, 3000 // kept.size))
 
 
-def _segments(run: Jumps, until: int, is_jump: bool) -> go.Scatter:
-    """The chords that led to the stops up to ``until``: jumps, or noise put back."""
+def _segments(run: Jumps, until: int, is_jump: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the chords that led to the stops up to ``until``: jumps, or noise put back."""
     chosen = [k for k in range(1, until + 1) if bool(run.is_jump[k]) == is_jump]
     # Of many stops the lines of all particles would hide everything: draw those of a few, evenly chosen.
     n = int(np.clip(260 // len(run.time), 5, run.position.shape[1]))
     traced = np.linspace(0, run.position.shape[1] - 1, n).astype(int)
-    empty = np.full((1, 2), np.nan)
-    x = np.concatenate([empty, *(np.tile([run.time[k - 1], run.time[k]], (n, 1)) for k in chosen)])
-    y = np.concatenate([empty, *(run.position[k - 1 : k + 1, traced].T for k in chosen)])
-    color, name = (ORANGE, "jump") if is_jump else (SKY, "noise put back")
-    return draw.strokes(x, y, color, 1.6 if is_jump else 1.2, name=name, showlegend=True)
+    empty = np.full((1, 2), np.nan, np.float32)
+    x = np.concatenate([empty, *(np.float32(np.tile([run.time[k - 1], run.time[k]], (n, 1))) for k in chosen)])
+    y = np.concatenate([empty, *(np.float32(run.position[k - 1 : k + 1, traced].T) for k in chosen)])
+    return x, y
 
 
-def _bars(run: Jumps, k: int) -> go.Scatter:
+def _bars(run: Jumps, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the histogram's two standard errors either way."""
     low, high = run.share[k] - 2 * run.share_error[k], run.share[k] + 2 * run.share_error[k]
-    ends = np.stack([low, high], axis=1)
-    return draw.strokes(ends, np.repeat(run.height[:, None], 2, axis=1), BLUE, 1.2)
+    return np.float32(np.stack([low, high], axis=1)), np.float32(np.repeat(run.height[:, None], 2, axis=1))
 
 
 HUES = {0.0: BLUE, 0.25: SKY, 0.5: GREEN, 1.0: VERMILLION}

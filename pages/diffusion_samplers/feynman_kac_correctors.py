@@ -57,41 +57,41 @@ def draw_correction(result: Correction) -> go.Figure:
             row=1,
             col=col,
         )
-        fig.update_xaxes(range=[-result.reach, result.reach], row=1, col=col)
-        fig.update_yaxes(range=[-result.reach, result.reach], row=1, col=col)
     last = result.noise_level.size - 1
     columns = (("exact", GRAY, -0.25), ("heuristic", VERMILLION, 0.0), ("corrected ± 2 SE", BLUE, 0.25))
-    for (name, color, shift), mass in zip(columns, (result.exact_mass, *_masses(result, last)), strict=True):
+    ends = (result.exact_mass, result.heuristic_mass, result.corrected_mass)
+    for (name, color, shift), mass in zip(columns, ends, strict=True):
         bar = {"mode": "lines", "line": {"color": color, "width": 44 / regions.size}, "name": name}
         fig.add_trace(go.Scatter(draw.stems(regions + shift, np.zeros(regions.size), mass) | bar), row=1, col=3)
     error = {"mode": "lines", "line": {"color": "#555555", "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
-    fig.add_trace(go.Scatter(_mass_error(result, regions + 0.25, last) | error), row=1, col=3)
-    fig.update_xaxes(tickmode="array", tickvals=regions, range=[0.5, regions.size + 0.5], row=1, col=3)
-    fig.update_yaxes(range=[0, 1.05], row=1, col=3)
+    low, high = (np.maximum(result.corrected_mass + side * result.corrected_mass_error, 0) for side in (-2, 2))
+    fig.add_trace(go.Scatter(draw.stems(regions + 0.25, low, high) | error), row=1, col=3)
+    square = {"range": [-result.reach, result.reach]}
+    fig.update_layout(
+        **dict.fromkeys(("xaxis", "xaxis2", "yaxis", "yaxis2"), square),
+        xaxis3={"tickmode": "array", "tickvals": regions, "range": [0.5, regions.size + 0.5]},
+        yaxis3={"range": [0, 1.05]},
+    )
     moving = [0, 1, len(fig.data) - 3, len(fig.data) - 2, len(fig.data) - 1]
-    frames = []
-    for k in range(last + 1):
-        heuristic, corrected = _masses(result, k)
-        zero = np.zeros(regions.size)
-        frames.append(
-            [
-                *[{"x": cloud[k, :, 0], "y": cloud[k, :, 1]} for cloud, _ in clouds],
-                draw.stems(regions, zero, heuristic),
-                draw.stems(regions + 0.25, zero, corrected),
-                _mass_error(result, regions + 0.25, k),
-            ]
-        )
+    mass, error = result.corrected_path, 2 * result.corrected_path_error
+    stems = [
+        _stem_frames(regions, 0 * mass, result.heuristic_path),
+        _stem_frames(regions + 0.25, 0 * mass, mass),
+        _stem_frames(regions + 0.25, np.maximum(mass - error, 0), mass + error),
+    ]
+    frames = [
+        [*({"x": cloud[k, :, 0], "y": cloud[k, :, 1]} for cloud, _ in clouds), *(stem[k] for stem in stems)]
+        for k in range(last + 1)
+    ]
     labels = [f"{s:.3g}" for s in result.noise_level]
     return draw.movie(fig, frames, labels, traces=moving, prefix="noise level σ = ", milliseconds=70)
 
 
-def _masses(result: Correction, k: int) -> tuple[np.ndarray, np.ndarray]:
-    return result.heuristic_path[k], result.corrected_path[k]
-
-
-def _mass_error(result: Correction, x: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    mass, error = result.corrected_path[k], result.corrected_path_error[k]
-    return draw.stems(x, np.maximum(mass - 2 * error, 0), mass + 2 * error)
+def _stem_frames(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """``draw.stems`` of each row of low and high, all at once."""
+    place = np.float32(np.stack([x, x, np.nan * x], axis=1)).ravel()
+    ends = np.float32(np.stack([low, high, np.nan * low], axis=2)).reshape(len(low), -1)
+    return [{"x": place, "y": y} for y in ends]
 
 
 def draw_weights(result: Weights) -> go.Figure:

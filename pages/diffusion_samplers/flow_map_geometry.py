@@ -72,11 +72,8 @@ def draw_basins(result: Basins) -> go.Figure:
     fig.add_trace(go.Scatter(x=aim[:, 0], y=aim[:, 1], mode="markers", marker=ring, name="target"), row=1, col=2)
     edge = float(result.axis[-1] + result.axis[1] - result.axis[0])
     reach = 1.25 * float(np.abs(result.data).max()) + 0.2
-    fig.update_xaxes(range=[-edge, edge], row=1, col=1)
-    fig.update_yaxes(range=[-edge, edge], row=1, col=1)
-    fig.update_xaxes(range=[-reach, reach], row=1, col=2)
-    fig.update_yaxes(range=[-reach, reach], row=1, col=2)
-    return fig
+    noise, data = {"range": [-edge, edge]}, {"range": [-reach, reach]}
+    return fig.update_layout(xaxis=noise, yaxis=noise, xaxis2=data, yaxis2=data)
 
 
 def draw_paths(run: Paths) -> go.Figure:

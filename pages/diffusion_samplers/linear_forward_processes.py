@@ -25,6 +25,9 @@ HUES = PALETTE[:6]
 SEEN = 1e-12  # below it quadrature of KL is rounding
 
 
+N_SHOWN = 300
+
+
 def draw_spirals(run: Spirals) -> go.Figure:
     fig = draw.panels(
         [("x₁", "x₂"), ("forward time t", "KL(p_t ‖ N(0, I))")],
@@ -37,20 +40,26 @@ def draw_spirals(run: Spirals) -> go.Figure:
     for k, color in enumerate(HUES):
         chosen = np.flatnonzero(run.mode == k)[:3]
         fig.add_trace(draw.strokes(*run.position[:, chosen].T, color), row=1, col=1)
-    cloud = {"mode": "markers", "marker": draw.grouped(run.mode % len(HUES), HUES, 4), "showlegend": False, "name": "particles"}
-    fig.add_trace(go.Scatter(x=run.position[last, :, 0], y=run.position[last, :, 1], **cloud), row=1, col=1)
+    # A browser takes longest over dots: the picture shows some of the particles.
+    seen = run.position[:, :N_SHOWN]
+    marker = draw.grouped(run.mode[:N_SHOWN] % len(HUES), HUES, 4)
+    cloud = {"mode": "markers", "marker": marker, "showlegend": False, "name": "particles"}
+    fig.add_trace(go.Scatter(x=seen[last, :, 0], y=seen[last, :, 1], **cloud), row=1, col=1)
     fig.add_trace(draw.line(*run.ellipses[last], "exact law, 2 s.d. of each mode", GRAY, width=1.6), row=1, col=1)
     floor = np.maximum(run.divergence, 1e-9)
     fig.add_trace(draw.line(run.time, floor, "exact", BLUE, showlegend=False), row=1, col=2)
     at = {"mode": "markers", "marker": {"color": VERMILLION, "size": 11}, "showlegend": False, "name": "now"}
     fig.add_trace(go.Scatter(x=run.time[[last]], y=floor[[last]], **at), row=1, col=2)
-    fig.update_xaxes(range=[-run.reach, run.reach], row=1, col=1)
-    fig.update_yaxes(range=[-run.reach, run.reach], row=1, col=1)
-    fig.update_xaxes(range=[-0.02 * run.time[0], 1.02 * run.time[0]], row=1, col=2)
-    fig.update_yaxes(range=[min(-5.0, np.log10(floor.min()) - 0.3), 1.5], row=1, col=2)
+    square = {"range": [-run.reach, run.reach]}
+    fig.update_layout(
+        xaxis=square,
+        yaxis=square,
+        xaxis2={"range": [-0.02 * run.time[0], 1.02 * run.time[0]]},
+        yaxis2={"range": [min(-5.0, np.log10(floor.min()) - 0.3), 1.5]},
+    )
     frames = [
         [
-            {"x": run.position[k, :, 0], "y": run.position[k, :, 1]},
+            {"x": seen[k, :, 0], "y": seen[k, :, 1]},
             {"x": run.ellipses[k][0].astype(np.float32), "y": run.ellipses[k][1].astype(np.float32)},
             {"x": run.time[[k]], "y": floor[[k]]},
         ]

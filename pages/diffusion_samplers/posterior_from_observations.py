@@ -17,7 +17,7 @@ from compute.diffusion_samplers.posterior_from_observations import (
 )
 from pages.kit import draw
 from pages.kit.lab import Lab, View
-from pages.kit.style import BLUE, MAP, ORANGE, SIGNED, VERMILLION
+from pages.kit.style import BLUE, ORANGE, SIGNED, VERMILLION
 
 
 def draw_bridges(result: Bridges) -> go.Figure:
@@ -29,18 +29,15 @@ def draw_bridges(result: Bridges) -> go.Figure:
         height=480,
     )
     for col, density in ((1, result.composed), (2, result.diffused)):
-        trace = draw.heatmap(result.time, result.theta, density.astype(np.float32), "density over its maximum", zmin=0, zmax=1)
-        fig.add_trace(trace.update(showscale=False, colorscale=MAP), row=1, col=col)
-        fig.update_xaxes(range=[1, 0], row=1, col=col)
+        look = {"zmin": 0, "zmax": 1, "showscale": False}
+        fig.add_trace(draw.heatmap(result.time, result.theta, density.astype(np.float32), "", **look), row=1, col=col)
     fig.add_trace(draw.line(result.posterior, result.theta, "exact posterior", BLUE), row=1, col=3)
-    low, high = result.theta[0], result.theta[-1]
     bars = {"type": "data", "array": 2 * result.histogram_error, "color": BLUE, "thickness": 1.2, "width": 2}
     particles = draw.points(result.histogram, result.center, "particles on composed scores ± 2 SE", BLUE, size=5)
     fig.add_trace(particles.update(error_x=bars), row=1, col=3)
-    for col in (1, 2, 3):
-        fig.update_yaxes(range=[low, high], row=1, col=col)
-    fig.update_xaxes(range=[0, 1.25 * float(max(result.posterior.max(), result.histogram.max()))], row=1, col=3)
-    return fig
+    back, up = {"range": [1, 0]}, {"range": [result.theta[0], result.theta[-1]]}
+    top = {"range": [0, 1.25 * float(max(result.posterior.max(), result.histogram.max()))]}
+    return fig.update_layout(xaxis=back, xaxis2=back, xaxis3=top, yaxis=up, yaxis2=up, yaxis3=up)
 
 
 def draw_proper(result: ProperMap) -> go.Figure:

@@ -25,7 +25,7 @@ from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PURPLE, SIGNED, 
 
 HUES = PALETTE[:6]
 EVALUATIONS, TOP = "evaluations of the denoiser", "top noise level σ_max"
-N_SHOWN = 500
+N_SHOWN = 300
 
 
 def draw_generation(run: Generation) -> go.Figure:
@@ -52,7 +52,7 @@ def draw_generation(run: Generation) -> go.Figure:
         contour = {"line": {"color": GRAY, "width": 1.2}, "name": "exact density of the data", "hoverinfo": "skip"}
         fig.add_trace(go.Scatter(x=run.contour[0], y=run.contour[1], mode="lines", **contour), row=1, col=1)
     for k, color in enumerate(HUES):
-        traced = np.flatnonzero(hue == k)[:12]
+        traced = np.flatnonzero(hue == k)[:6]
         fig.add_trace(draw.strokes(run.position[:, traced, 0].T, height[:, traced].T, faded(color, 0.4), 1), row=1, col=1)
     moving = len(fig.data)
     # A browser takes longest over dots: the picture shows some of the particles, the histogram counts all.

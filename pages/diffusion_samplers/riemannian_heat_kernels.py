@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -24,6 +26,7 @@ from pages.kit.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, VERMILLION
 GRID_LINE = {"color": "rgba(128,128,128,0.45)", "width": 1}
 
 
+@cache
 def _graticule() -> tuple[np.ndarray, np.ndarray]:
     """Meridians and parallels of Hammer's map, every 30 degrees, broken by gaps."""
     lines = []
@@ -70,7 +73,7 @@ def draw_flow(flow: Flow) -> go.Figure:
     fig.update_yaxes(range=[0, 1.35 * float(max(flow.exact_mass.max(), flow.mass.max()))], row=1, col=2)
     frames = [[{"x": p[:, 0], "y": p[:, 1]}, {"x": mode, "y": flow.mass}] for p in flow.position]
     labels = [f"{age:.3g}" for age in flow.age]
-    return draw.movie(fig, frames, labels, traces=[moving, shares], prefix="age of the kernels τ + t = ", milliseconds=90)
+    return draw.movie(fig, frames, labels, traces=[moving, shares], prefix="age of the kernels τ + t = ", milliseconds=130)
 
 
 def draw_errors(result: ErrorMap) -> go.Figure:

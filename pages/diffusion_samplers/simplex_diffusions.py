@@ -48,35 +48,38 @@ def draw_film(result: Film) -> go.Figure:
     x, y = draw.broken(*result.position[:, :N_TRAILS].T)
     trails = go.Scatter(x=x, y=y, mode="lines", line={"color": faded(GRAY, 0.35), "width": 1}, hoverinfo="skip")
     fig.add_trace(trails.update(showlegend=False), row=1, col=1)
-    for k in range(K if K <= MOST_NAMED else 0):
-        fig.add_annotation(
-            x=1.11 * corner[k, 0],
-            y=1.11 * corner[k, 1],
-            text=f"{k + 1}",
-            showarrow=False,
-            font={"color": GRAY, "size": 14},
-            row=1,
-            col=1,
+    if K <= MOST_NAMED:
+        name = {
+            "mode": "text",
+            "text": [f"{k + 1}" for k in range(K)],
+            "textfont": {"color": GRAY, "size": 14},
+            "cliponaxis": False,
+        }
+        fig.add_trace(
+            go.Scatter(x=1.11 * corner[:, 0], y=1.11 * corner[:, 1], hoverinfo="skip", showlegend=False, **name), row=1, col=1
         )
     # The still picture shows strings on their way, before they vanish into the corners.
     at = round(0.45 * (result.progress.size - 1))
     x, y = result.position[at].T
-    marker = {"size": 5, "color": [PALETTE[k % len(PALETTE)] for k in result.token], "opacity": 0.75}
+    marker = draw.grouped(result.token % len(PALETTE), PALETTE, 5, opacity=0.75)
     cloud = go.Scatter(x=x, y=y, mode="markers", marker=marker, name="strings", showlegend=False)
     category = np.arange(1, K + 1)
     fig.add_trace(cloud, row=1, col=1)
+    moving = len(fig.data) - 1
     fig.add_trace(go.Bar(x=category, y=result.exact, marker={"color": GRAY, "opacity": 0.4}, name="law of the data"), row=1, col=2)
     shares = draw.points(category, result.share[at], "generated ± 2 SE", BLUE, standard_error=result.share_error)
     fig.add_trace(shares, row=1, col=2)
     low = float(corner[:, 1].min())
-    fig.update_xaxes(range=[-1.2, 1.2], visible=False, row=1, col=1)
-    fig.update_yaxes(range=[low - 0.16, 1.2], visible=False, scaleanchor="x", row=1, col=1)
-    fig.update_xaxes(range=[0.4, K + 0.6], dtick=1 if K <= MOST_NAMED else 10, row=1, col=2)
-    fig.update_yaxes(range=[0, min(1.02, 1.6 * float(max(result.exact.max(), result.share.max())))], row=1, col=2)
+    fig.update_layout(
+        xaxis={"range": [-1.2, 1.2], "visible": False},
+        yaxis={"range": [low - 0.16, 1.2], "visible": False, "scaleanchor": "x"},
+        xaxis2={"range": [0.4, K + 0.6], "dtick": 1 if K <= MOST_NAMED else 10},
+        yaxis2={"range": [0, min(1.02, 1.6 * float(max(result.exact.max(), result.share.max())))]},
+    )
     frames = [[{"x": p[:, 0], "y": p[:, 1]}, {"x": category, "y": s}] for p, s in zip(result.position, result.share, strict=True)]
     # Of the panels the cloud and the shares move.
     labels = [f"{share:.0%}" for share in result.progress]
-    return draw.movie(fig, frames, labels, traces=[2, 4], prefix="of the way: ", milliseconds=110, at=at)
+    return draw.movie(fig, frames, labels, traces=[moving, moving + 2], prefix="of the way: ", milliseconds=110, at=at)
 
 
 def draw_errors(result: Errors) -> go.Figure:

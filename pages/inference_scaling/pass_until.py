@@ -45,17 +45,14 @@ def draw_study(result: lab.Study) -> go.Figure:
             values, low, high = -np.log(values), -np.log(high), -np.log(low)
             fixed = np.where((fixed > 0) & (fixed < 1), -np.log(np.clip(fixed, 1e-300, 1)), np.nan)
         elif col == 2:
-            fixed = np.where(fixed > 0, fixed, np.nan)
+            fixed = np.where(fixed > 0, fixed, 1.5e-6)  # what reads 0 stands at the floor
         counted = draw.points(result.sizes, fixed, fixed_name, GRAY, symbol="x", size=9, showlegend=col == 1)
         fig.add_trace(counted, row=1, col=col)
         measured = draw.points(result.sizes[seen], values, until_name, BLUE, size=8, showlegend=col == 1)
         bars = {"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low}
         measured.error_y = bars | {"color": BLUE, "thickness": 1.3, "width": 3}
         fig.add_trace(measured, row=1, col=col)
-    zeros = result.sizes[result.fixed == 0]
     floor = 1e-6
-    marks = draw.points(zeros, np.full(zeros.size, floor * 1.5), "reads 0", GRAY, symbol="x", size=9, showlegend=False)
-    fig.add_trace(marks, row=1, col=2)
     draw.mark_y(fig, 1 / result.fixed_samples, "1/n", col=2)
     fig.update_xaxes(range=[1, 5])
     fig.update_yaxes(range=[-0.03, 1.02], row=1, col=1)

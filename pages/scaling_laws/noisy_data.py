@@ -31,28 +31,17 @@ def draw_error_map(plane: ErrorMap) -> go.Figure:
     )
     low, high = -2.2, 0.3
     fig.add_trace(
-        draw.heatmap(
+        draw.bands(
             plane.clean,
             plane.noisy,
             plane.log10_error,
             "error of a mean",
-            zmin=low,
-            zmax=high,
+            low=low,
+            high=high,
+            step=0.125,
             customdata=plane.error,
             hovertemplate="n₁ %{x:.3g}, n₂ %{y:.3g}<br>error of a mean %{customdata:.3g}<extra></extra>",
         ).update(colorbar={"tickvals": [-2, -1, 0], "ticktext": ["0.01", "0.1", "1"]})
-    )
-    fig.add_trace(
-        go.Contour(
-            x=plane.clean,
-            y=plane.noisy,
-            z=plane.log10_error,
-            contours={"start": -3, "end": 2, "size": 0.2, "coloring": "none"},
-            line={"color": "rgba(255,255,255,0.4)", "width": 0.8},
-            showscale=False,
-            showlegend=False,
-            hoverinfo="skip",
-        )
     )
     for k, rate in enumerate(np.unique(np.round(plane.rate, 12))[::-1]):
         ends = np.geomspace(max(1.0, rate), min(1e4, 1e6 * rate), 5) if rate < 1 else np.geomspace(1, 1e4, 5)

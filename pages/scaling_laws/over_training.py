@@ -43,15 +43,16 @@ def draw_extrapolation(result: Extrapolation) -> go.Figure:
     if result.truth is not None:
         fig.add_trace(draw.line(result.compute, result.truth[-1] - e, "truth", ORANGE, width=4, opacity=0.7), row=1, col=1)
     for k, m in enumerate(result.multipliers[:-1]):
-        color = M_COLORS[m]
-        seen = np.isclose(result.runs.multiplier, m, rtol=0.25)
         fit = np.maximum(result.fit[k] - e, floor)
-        fig.add_trace(draw.line(result.compute, fit, f"M = {m:g}", color, width=1.6), row=1, col=1)
-        if seen.any():
-            y = np.maximum(result.runs.loss[seen] - e, floor)
-            fig.add_trace(draw.points(result.runs.compute[seen], y, "", color, size=7, showlegend=False), row=1, col=1)
-    near = np.any([np.isclose(result.runs.multiplier, m, rtol=0.25) for m in result.multipliers[:-1]], axis=0)
-    if (~near).any():
+        fig.add_trace(draw.line(result.compute, fit, f"M = {m:g}", M_COLORS[m], width=1.6), row=1, col=1)
+    of = np.isclose(result.runs.multiplier, result.multipliers[:-1, None], rtol=0.25)
+    near = of.any(axis=0)
+    if near.any():
+        y = np.maximum(result.runs.loss[near] - e, floor)
+        marker = draw.grouped(of.argmax(axis=0)[near], [M_COLORS[m] for m in result.multipliers[:-1]], 7)
+        cloud = go.Scatter(x=result.runs.compute[near], y=y, mode="markers", marker=marker, name="runs", showlegend=False)
+        fig.add_trace(cloud, row=1, col=1)
+    if not near.all():
         y = np.maximum(result.runs.loss[~near] - e, floor)
         fig.add_trace(draw.points(result.runs.compute[~near], y, "runs at other M", GRAY, size=7), row=1, col=1)
     fitted = np.maximum(result.fit[-1] - e, floor)

@@ -28,28 +28,17 @@ SHOWN_FLOOR = 1e-4  # of a loss on an axis that starts with the power law
 def draw_loss_plane(plane: LossPlane) -> go.Figure:
     fig = draw.figure(FEATURES_AXIS, SAMPLES_AXIS, log_x=True, log_y=True, x_range=LIMITS, y_range=LIMITS, height=520)
     fig.add_trace(
-        draw.heatmap(
+        draw.bands(
             plane.sizes,
             plane.sizes,
             plane.log10_loss,
             "test loss",
-            zmin=-2.2,
-            zmax=0.6,
+            low=-2.2,
+            high=0.6,
+            step=0.2,
             customdata=plane.loss,
             hovertemplate="N %{x:.0f}, T %{y:.0f}<br>loss %{customdata:.4g}<extra></extra>",
         ).update(colorbar={"tickvals": [-2, -1, 0], "ticktext": ["0.01", "0.1", "1"]})
-    )
-    fig.add_trace(
-        go.Contour(
-            x=plane.sizes,
-            y=plane.sizes,
-            z=plane.log10_loss,
-            contours={"start": -4, "end": 1, "size": 0.25, "coloring": "none"},
-            line={"color": "rgba(255,255,255,0.35)", "width": 0.8},
-            showscale=False,
-            showlegend=False,
-            hoverinfo="skip",
-        )
     )
     if plane.best_n.size:
         frontier = draw.boundary(plane.best_n, plane.best_t, "", dash="dash")

@@ -251,7 +251,7 @@ A buyer may look at a few hundred labeled points of each of $K$ sources and must
 $x\sim N(0,1.2^2I)$, labels drawn with $P(1\mid x)=1/(1+e^{-8(x_2-1.2\sin 4x_1)})$. Source $k$ sells points around a center at
 distance $s$ (the covariate shift) and flips labels with probability $q(k-1)/(K-1)$: the first is clean, the last the worst.
 
-**Stage 1** (423). Weight the revealed points by the mix $p$ and transport them to the 150 validation points at the cost
+**Stage 1** (423). Weight the revealed points by the mix $p$ and transport them to the 100 validation points at the cost
 $|x-x'|^2+c\,1[y\ne y']$. Accuracy at two pilot sizes is fitted as a line in this distance,
 $\mathrm{acc}(p,N_i)=b_{0i}+b_{1i}\,\mathrm{OT}(p)$, on $m$ pilot mixes.
 

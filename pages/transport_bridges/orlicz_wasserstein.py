@@ -75,11 +75,13 @@ def draw_coupling(result: Coupling) -> go.Figure:
         dots = draw.points(result.budget_distance[name], share, shown, color, legendgroup=shown)
         fig.add_trace(dots, row=1, col=2)
     reach = result.reach
-    fig.update_xaxes(range=[-reach, reach], row=1, col=1)
-    fig.update_yaxes(range=[-reach, reach], scaleanchor="x", row=1, col=1)
     far = max(float(result.pair_distance.max()), result.radius)
-    fig.update_xaxes(range=[0, 1.1 * far], row=1, col=2)
-    fig.update_yaxes(range=[0, 1.15 * max(float(s.max()) for s in result.budget.values())], row=1, col=2)
+    fig.update_layout(
+        xaxis={"range": [-reach, reach]},
+        yaxis={"range": [-reach, reach], "scaleanchor": "x"},
+        xaxis2={"range": [0, 1.1 * far]},
+        yaxis2={"range": [0, 1.15 * max(float(s.max()) for s in result.budget.values())]},
+    )
     draw.mark_x(fig, result.radius, "r", col=2)
     return fig.update_layout(legend_itemsizing="constant")
 

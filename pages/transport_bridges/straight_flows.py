@@ -47,8 +47,8 @@ def draw_flow(result: Flow) -> go.Figure:
         dots = {"mode": "markers", "marker": {"color": ORANGE, "size": 6}, "showlegend": False, "name": "particles"}
         fig.add_trace(go.Scatter(x=np.full(lines.shape[1], 1.0), y=lines[last], **dots), row=1, col=col)
         moving.append(len(fig.data) - 1)
-        fig.update_xaxes(range=[-0.03, 1.22], row=1, col=col)
-        fig.update_yaxes(range=[-result.reach, result.reach], row=1, col=col)
+    across, up = {"range": [-0.03, 1.22]}, {"range": [-result.reach, result.reach]}
+    fig.update_layout(xaxis=across, xaxis2=across, yaxis=up, yaxis2=up)
     frames = [
         [{"x": np.full(lines.shape[1], t, dtype=np.float32), "y": lines[k].astype(np.float32)} for lines in result.lines.values()]
         for k, t in enumerate(result.time)

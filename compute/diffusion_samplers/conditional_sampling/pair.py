@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.methods.log_sum_exp import softmax
 from compute.models.conditioned_mixture import condition
 from compute.models.gaussian_mixture import GaussianMixture
 from compute.models.linear_sde import SharedMixture
@@ -74,11 +75,13 @@ class Pair:
 
     def denoise(self, points: Array, time_x: float, time_y: float) -> Array:
         """(n, 2) E[(x, y) | x_t, y_t], the one function that every sampler of this page asks."""
-        law = self.noised(time_x, time_y)
-        alpha, _ = clock(np.array([time_x, time_y]))
-        gain = np.linalg.solve(law.covariance, alpha[:, None] * self.covariance).T
-        mean = law.responsibilities(points) @ self.means
-        return points @ gain.T + mean @ (np.eye(2) - gain * alpha).T
+        alpha, sigma = clock(np.array([time_x, time_y]))
+        covariance = np.outer(alpha, alpha) * self.covariance + np.diag(sigma**2)
+        means = alpha * self.means
+        solved = np.linalg.solve(covariance, np.concatenate([alpha[:, None] * self.covariance, means.T], axis=1))
+        gain, pull = solved[:, :2].T, solved[:, 2:]  # pull: S^{-1} mu of each component, which its log weight is linear in
+        share = softmax(points @ pull + np.log(self.weights) - 0.5 * np.sum(means.T * pull, axis=0))
+        return points @ gain.T + share @ self.means @ (np.eye(2) - gain * alpha).T
 
     def marginal(self) -> GaussianMixture:
         """The law of x alone; of y too."""

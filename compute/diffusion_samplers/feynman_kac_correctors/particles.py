@@ -54,8 +54,8 @@ NoiseScale = Annotated[
 ]
 DroppedShard = Annotated[int, Integer("dropped shard", low=0, high=8, help="Of a union: 0 drops none.")]
 
-MAX_SHOWN = 400
-MAX_FRAMES = 26
+MAX_SHOWN = 250
+MAX_FRAMES = 17
 
 
 class How(NamedTuple):
@@ -180,9 +180,9 @@ def correction(
     experts: Experts = 3,
     separation: Separation = 3.0,
     overlap: Overlap = 0.5,
-    particles: Particles = 2000,
+    particles: Particles = 1500,
     resampling: Resampling = "ess below half",
-    steps: Steps = 100,
+    steps: Steps = 70,
     top_ratio: TopRatio = 30.0,
     noise_scale: NoiseScale = 2.0,
     dropped_shard: DroppedShard = 0,
@@ -191,7 +191,7 @@ def correction(
     """Particles with and without the weights of Feynman-Kac, from noise to the composed target.
 
     For a union the corrected sampler weighs shards by their posterior and carries no weights; the heuristic weighs them by
-    constants. Particles drawn in the picture are drawn by weight, at most 400.
+    constants. Particles drawn in the picture are drawn by weight, at most 250.
 
     Raises
     ------
@@ -306,7 +306,7 @@ def scaling(
     separation: Separation = 3.0,
     overlap: Overlap = 0.5,
     resampling: Resampling = "ess below half",
-    steps: Steps = 100,
+    steps: Steps = 70,
     top_ratio: TopRatio = 30.0,
     noise_scale: NoiseScale = 2.0,
     seed: Seed = 0,
@@ -381,9 +381,9 @@ def weights(
     experts: Experts = 3,
     separation: Separation = 3.0,
     overlap: Overlap = 0.5,
-    particles: Particles = 2000,
+    particles: Particles = 1500,
     resampling: Resampling = "ess below half",
-    steps: Steps = 100,
+    steps: Steps = 70,
     top_ratio: TopRatio = 30.0,
     noise_scale: NoiseScale = 2.0,
     seed: Seed = 0,
@@ -473,7 +473,7 @@ def union_map(
     separation: Separation = 3.0,
     overlap: Overlap = 0.5,
     dropped_shard: DroppedShard = 0,
-    steps: Steps = 100,
+    steps: Steps = 70,
     top_ratio: TopRatio = 30.0,
     seed: Seed = 0,
 ) -> UnionMap:

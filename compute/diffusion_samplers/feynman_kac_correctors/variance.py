@@ -71,7 +71,7 @@ class VarianceMap(Result):
 
 @experiment
 def variance_map(
-    *, beta: Beta = 3.0, top_ratio: TopRatio = 30.0, particles: Particles = 2000, steps: Steps = 100, seed: Seed = 0
+    *, beta: Beta = 3.0, top_ratio: TopRatio = 30.0, particles: Particles = 1500, steps: Steps = 70, seed: Seed = 0
 ) -> VarianceMap:
     """V over v_0/beta for one Gaussian expert, exact, and particles of both samplers at the chosen place."""
     betas, ratios = np.linspace(0.2, 5.0, 97), np.geomspace(2, 100, 60)

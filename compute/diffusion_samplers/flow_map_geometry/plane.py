@@ -147,7 +147,7 @@ def steer(
 
 
 def _seconds(*, steps: int, guidance_steps: int, table: pl.DataFrame | None, **_: object) -> float:
-    return 0.03 + 2.4e-4 * steps * guidance_steps * (1 if table is None else 1 + table.height / 500) + (table is not None) * 0.2
+    return 0.02 + 7e-5 * steps * guidance_steps * (1 if table is None else 1 + table.height / 500) + (table is not None) * 0.2
 
 
 @experiment(seconds=_seconds)

@@ -27,7 +27,7 @@ Levels = Annotated[int, LogInteger("noise levels", "T", low=10, high=400)]
 Langevin = Annotated[int, LogInteger("Langevin steps a level", "L", low=1, high=50)]
 Particles = Annotated[int, LogInteger("particles", low=200, high=5000)]
 
-N_TIMES, N_GRID = 61, 161
+N_TIMES, N_GRID = 41, 121
 
 
 def modes_of(model: str, prior_scale: float) -> Array:
@@ -152,7 +152,7 @@ def bridges(
     levels: Levels = 40,
     langevin_steps: Langevin = 4,
     langevin_step: LangevinStep = 0.1,
-    particles: Particles = 600,
+    particles: Particles = 400,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Bridges]]:
     """Two ways from noise to the same posterior, exact on a grid, and particles on the composed one.
@@ -169,12 +169,14 @@ def bridges(
     theta, times = np.linspace(-reach, reach, N_GRID), np.linspace(0, 1, N_TIMES)
 
     def columns(law: Composed) -> Array:
-        log_density = np.array([law.log_bridge(theta, float(t)) for t in times]).T
+        prior = law.log_prior(theta)
+        log_density = np.array([law.log_bridge(theta, float(t), prior) for t in times]).T
         return np.asarray(np.exp(log_density - log_density.max(axis=0)))
 
     composed, diffused = columns(problem), columns(whole)
     fine = np.linspace(-reach, reach, 4001)
-    density = np.exp(whole.log_bridge(fine, 0.0) - whole.log_bridge(fine, 0.0).max())
+    log_density = whole.log_bridge(fine, 0.0)
+    density = np.exp(log_density - log_density.max())
     density /= density.sum() * (fine[1] - fine[0])
     weight = density * (fine[1] - fine[0])
     mean = float(weight @ fine)

@@ -18,7 +18,7 @@ from compute.models.token_law import TokenLaw, parallel_unmasking
 from compute.parameters import Choice, Real, Seed
 
 Array = NDArray[np.float64]
-N_FRAMES, N_SHOWN = 32, 240
+N_FRAMES, N_SHOWN = 21, 240
 CATEGORY_GRID = (2, 3, 5, 8, 13, 20)
 GUMBEL = ("process", ("gumbel",))
 

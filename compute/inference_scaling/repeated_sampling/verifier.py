@@ -9,6 +9,7 @@ paper 041 of the catalogue. The exact laws are derived in ``compute.methods.sele
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -47,6 +48,8 @@ FalsePositiveCost = Annotated[
 ]
 TryCost = Annotated[float, Real("cost of a try", r"\kappa", low=0.0, high=0.05, help="In units of the benefit of a right answer.")]
 
+
+ACCURACIES, RATES = np.linspace(0.01, 0.95, 63), np.geomspace(LEAST_RATE, MOST_RATE, 49)
 
 # --- weak against strong -------------------------------------------------------------------------------
 
@@ -98,19 +101,11 @@ def weak_against_strong(
     exponent of the fitted law is kept while the accuracy varies.
     """
     weak = law_of(family, accuracy, tail_exponent, spread, atom, data)
-    grid = np.linspace(0.01, 0.95, 95)
-    rates = np.geomspace(LEAST_RATE, MOST_RATE, 61)
-    if family == "logit_normal":
-        weights = difficulties.logit_normal_weight(difficulties.logit_normal_center(grid, spread), spread)
-    else:
-        share = np.minimum(atom if family == "beta_with_atom" else 0.0, 0.999 * (1 - grid))
-        exponent = weak.tail_exponent or tail_exponent
-        weights = difficulties.beta_weight(exponent, difficulties.beta_shape(grid, exponent, share), share)
-    verifiers = [Verifier(recall, float(rate)) for rate in rates]
-    # One matrix product for all rates, limits and accuracies.
-    right = np.concatenate([verifier.outcome(SUCCESS, REACH_TRIES)[0] for verifier in verifiers]) @ weights.T
-    log_tries = tries_to_reach(right.reshape(rates.size, REACH_TRIES.size, grid.size).swapaxes(1, 2), strong_accuracy)
-    ceiling = np.stack([verifier.precision(SUCCESS) for verifier in verifiers]) @ weights.T
+    law = ("logit_normal", 0.0, spread, 0.0)
+    if family != "logit_normal":
+        law = ("beta", weak.tail_exponent or tail_exponent, 0.0, atom if family == "beta_with_atom" else 0.0)
+    weights, right, ceiling = _all_reached(*law, recall)
+    log_tries = tries_to_reach(right, strong_accuracy)
     at = measured_verifier(data, family, recall, false_positive_rate)
     reach = tries_to_reach(weak.mean(at.outcome(SUCCESS, REACH_TRIES)[0]), strong_accuracy)
     best = at.ceiling(weak)
@@ -121,7 +116,35 @@ def weak_against_strong(
         "ceiling − strong model": best - strong_accuracy,
         "tries to reach it": needed if np.isnan(reach) else float(np.ceil(10 ** float(reach) - 1e-9)),
     }
-    return WeakStrong(grid, rates, log_tries, ceiling, ceiling_boundary(weights, recall, strong_accuracy), strong_accuracy, here)
+    boundary = ceiling_boundary(weights, recall, strong_accuracy)
+    return WeakStrong(ACCURACIES, RATES, log_tries, ceiling, boundary, strong_accuracy, here)
+
+
+@lru_cache(maxsize=4)
+def _all_reached(family: str, exponent: float, spread: float, atom: float, recall: float) -> tuple[Array, Array, Array]:
+    """Weights of the problems at each accuracy, what is reached after every number of tries, and its ceiling.
+
+    Of the strong model and of the reader's point none of them knows.
+
+    Returns
+    -------
+    weights : (n_accuracies, n_problems) array
+    right : (n_rates, n_accuracies, n_tries) array
+    ceiling : (n_rates, n_accuracies) array
+    """
+    if family == "logit_normal":
+        weights = difficulties.logit_normal_weight(difficulties.logit_normal_center(ACCURACIES, spread), spread)
+    else:
+        share = np.minimum(atom, 0.999 * (1 - ACCURACIES))
+        weights = difficulties.beta_weight(exponent, difficulties.beta_shape(ACCURACIES, exponent, share), share)
+    verifiers = [Verifier(recall, float(rate)) for rate in RATES]
+    # One matrix product for all rates, limits and accuracies.
+    right = np.concatenate([verifier.outcome(SUCCESS, REACH_TRIES)[0] for verifier in verifiers]) @ weights.T
+    right = right.reshape(RATES.size, REACH_TRIES.size, ACCURACIES.size).swapaxes(1, 2)
+    ceiling = np.stack([verifier.precision(SUCCESS) for verifier in verifiers]) @ weights.T
+    for array in (weights, right, ceiling):
+        array.flags.writeable = False
+    return weights, right, ceiling
 
 
 def ceiling_boundary(weights: Array, recall: float, target: float) -> Array:

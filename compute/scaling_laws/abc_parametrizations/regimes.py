@@ -12,6 +12,7 @@ both by more than n^``GROWTH``. Theory says: features move by n^-r.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -41,7 +42,7 @@ from compute.scaling_laws.abc_parametrizations.setting import (
     or_null,
 )
 
-W_GRID, H_GRID = np.linspace(0, 1.5, 61), np.linspace(-0.5, 2, 51)
+W_GRID, H_GRID = np.linspace(0, 1.5, 49), np.linspace(-0.5, 2, 41)
 NAMES = ("SP", "SP, c = 1", "NTP", "muP")
 
 
@@ -133,6 +134,21 @@ def measure(
     return -growth[3], state
 
 
+@lru_cache(maxsize=4)
+def _measured_map(output_rate: float, width: int, learning_rate: float, n_steps: int, seed: int) -> tuple[Array, Array]:
+    """Exponent and state over the grid: where the reader stands on it changes nothing."""
+    grams = _grams(width, seed)
+    rows = (measure(W_GRID, h, output_rate, width, grams, learning_rate, n_steps) for h in H_GRID)
+    measured, state = (np.array(part) for part in zip(*rows, strict=True))
+    measured.flags.writeable = state.flags.writeable = False
+    return measured, state
+
+
+def _grams(width: int, seed: int) -> tuple[Array, Array]:
+    narrow, wide = (wishart_gram(k * width, N_INPUTS, np.random.default_rng(seed)) for k in (1, 4))
+    return narrow, wide
+
+
 @experiment
 def regime_map(
     *,
@@ -145,19 +161,15 @@ def regime_map(
     seed: Seed = 0,
 ) -> RegimeMap:
     """Where training is unstable, trivial, a kernel's or learns features: theory's lines over a measured exponent."""
-    narrow, wide = (wishart_gram(k * map_width, N_INPUTS, np.random.default_rng(seed)) for k in (1, 4))
-
-    def row(w: Array, h: float) -> tuple[Array, Array]:
-        return measure(w, h, output_rate, map_width, (narrow, wide), learning_rate, steps)
-
-    measured, state = (np.array(part) for part in zip(*(row(W_GRID, h) for h in H_GRID), strict=True))
+    measured, state = _measured_map(output_rate, map_width, learning_rate, steps, seed)
     edge = np.empty((0, 2))
     if output_rate >= 1:
         w = np.linspace(0.5, 1.5, 41)
         edge = np.column_stack([w, lowest_stable_rate(w, output_rate)])
     known = [(name, named(name, 1).exponents) for name in NAMES]
     shown = [(name, e.output_init, e.hidden_rate) for name, e in known if abs(e.output_rate - output_rate) < 1e-6]
-    here, state_here = row(np.array([output_init]), hidden_rate)
+    grams = _grams(map_width, seed)
+    here, state_here = measure(np.array([output_init]), hidden_rate, output_rate, map_width, grams, learning_rate, steps)
     return RegimeMap(
         W_GRID,
         H_GRID,

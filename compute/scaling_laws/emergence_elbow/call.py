@@ -10,7 +10,6 @@ import polars as pl
 from scipy.optimize import least_squares
 
 from compute.experiment import Result, experiment
-from compute.methods import ensemble_sampler
 from compute.models.emergence_law import (
     HIGHEST_ELBOW,
     LOSS_FLOOR,
@@ -39,7 +38,7 @@ from compute.scaling_laws.emergence_elbow.setting import (
     simulate,
 )
 
-N_WALKERS, N_STEPS, BURN_IN = 40, 450, 150
+N_WALKERS, N_STEPS, BURN_IN, THIN = 40, 2000, 600, 14
 LEVEL = (0.05, 0.5, 0.95)
 LEAST_GAIN = 9.0  # of chi-square by an elbow over pure chance: three standard deviations
 
@@ -80,8 +79,7 @@ def posterior(runs: Finetuned, best: Array, rng: np.random.Generator) -> Array:
     low, high = bounds()
     start = best + np.array([0.02, 0.01, 0.05, 0.05]) * rng.standard_normal((N_WALKERS, 4))
     start = np.clip(start, low + 1e-3 * rng.random((N_WALKERS, 4)), high - 1e-3 * rng.random((N_WALKERS, 4)))
-    chain, _, _ = ensemble_sampler.sample(runs.log_posterior, start, N_STEPS, rng)
-    return chain[BURN_IN::3].reshape(-1, 4)
+    return runs.walk(start, N_STEPS, rng)[BURN_IN::THIN].reshape(-1, 4)
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,8 @@ def called_emergence(
             "or a model must stand nearer to emergence.",
         )
     draws = posterior(seen, best, np.random.default_rng([seed, 2]))
-    e, s, q, log_slope = draws[:, :, None].transpose(1, 0, 2)
+    # Bands of curves do with a part of the draws, which are near copies from one step to the next.
+    e, s, q, log_slope = draws.reshape(-1, N_WALKERS, 4)[::4].reshape(-1, 4, 1).transpose(1, 0, 2)
     amounts = np.unique(seen.examples)
     curve = np.linspace(max(LOSS_FLOOR + 0.02, seen.loss.min() - 0.35), min(seen.loss.max() + 0.05, HIGHEST_ELBOW), 110)
     tuned = np.geomspace(1, 1e5, 60)

@@ -7,7 +7,8 @@ noise is that of regression with labels of unit noise, whose irreducible loss is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -105,6 +106,18 @@ def plateau(
             "toy_budget", f"pays for no step; with this overhead it must be at least {1 + step_overhead:g} examples."
         )
     eigenvalues = power_law_spectrum(spectrum_exponent, N_MODES)
+    here = None
+    at = steps_of(toy_budget, np.array([batch]), step_overhead)
+    if at[0] >= 1 and abs(step_size - EDGE) > 1e-9:
+        value = float(loss_surface(eigenvalues, np.array([step_size]), np.array([float(batch)]), at)[0, 0])
+        here = value + IRREDUCIBLE if value <= 10 * 0.5 * eigenvalues.sum() else None
+    return replace(_plateau(spectrum_exponent, toy_budget, step_overhead), here=here)
+
+
+@lru_cache(maxsize=8)
+def _plateau(spectrum_exponent: float, toy_budget: float, step_overhead: float) -> Plateau:
+    """All but the reader's point, which changes nothing of the rest."""
+    eigenvalues = power_law_spectrum(spectrum_exponent, N_MODES)
     steps = steps_of(toy_budget, BATCHES, step_overhead)
     loss = loss_surface(eigenvalues, RATES, BATCHES, steps)
     bound = 10 * 0.5 * eigenvalues.sum()
@@ -120,11 +133,8 @@ def plateau(
     inside = along[loss_surface(eigenvalues, along, BATCHES[k : k + 1], steps[k : k + 1])[0] + IRREDUCIBLE <= level]
     on = np.flatnonzero(valley_loss <= level)
     lines = level_lines(np.log(RATES), np.log(BATCHES), np.where(np.isnan(loss), bound, loss), level)
-    here = None
-    at = steps_of(toy_budget, np.array([batch]), step_overhead)
-    if at[0] >= 1 and abs(step_size - EDGE) > 1e-9:
-        value = float(loss_surface(eigenvalues, np.array([step_size]), np.array([float(batch)]), at)[0, 0])
-        here = value + IRREDUCIBLE if value <= bound else None
+    for array in (loss, valley, valley_loss):
+        array.flags.writeable = False
     return Plateau(
         RATES,
         BATCHES,
@@ -136,7 +146,7 @@ def plateau(
         float(np.log2(inside[-1] / inside[0])) if inside.size else 0.0,
         float(np.log2(BATCHES[on[-1]] / BATCHES[on[0]])),
         bool(on[0] == 0),
-        here,
+        None,
     )
 
 

@@ -143,7 +143,7 @@ def refit_seconds(n_refits: int, few_shot_points: int, law: str, pairing: str, p
     """Measured: a refit of the map and of the own law."""
     points = few_shot_points if pairs is None else pairs.height
     coupled = pairs is None and pairing != OPTIMUM and law == "coupled"
-    return 0.008 + n_refits * (1.8e-4 + 1.5e-6 * points + (1.5e-3 if coupled else 0.0))
+    return 0.004 + n_refits * (1.2e-5 + 1.2e-6 * points + (1.5e-3 if coupled else 0.0))
 
 
 # --- loss against loss ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize_scalar
 
-from compute.methods.power_law import PowerLawFit, PowerLawForm, fit_log_huber, grid_starts
+from compute.methods.power_law import PowerLawFit, PowerLawForm, fit_each_log_huber, fit_log_huber, grid_starts
 from compute.parameters import ParameterError
 from compute.scaling_laws.loss_to_loss.runs import Measured, Places
 
@@ -256,8 +256,8 @@ def refit(analysis: Analysis, n_refits: int, shared_noise: float, rng: np.random
     if source is None or own is None:  # no law of dataset 0: its losses are taken as they are
         redrawn = np.log(fitted.predict(pair_0)) + fitted.scatter * own_1[:, at]
         offset = np.full(n_refits, fitted.offset_0)
-        maps = [_refit_map(fitted, e, pair_0, np.exp(y)) for e, y in zip(offset, redrawn, strict=True)]
-        return Refitted(np.array(maps), offset, np.empty((n_refits, 0)), np.empty((n_refits, 0)))
+        maps = _refit_maps(fitted, (pair_0 - fitted.offset_0)[:, None], np.exp(redrawn))
+        return Refitted(maps, offset, np.empty((n_refits, 0)), np.empty((n_refits, 0)))
     level_0 = np.log(source.predict(measured.places))
     sigma = np.sqrt(np.sum((np.log(measured.loss_0) - level_0) ** 2) / max(n_runs - source.parameters.size, 1))
     root, rest = sigma * np.sqrt([shared_noise, 1 - shared_noise])
@@ -267,21 +267,22 @@ def refit(analysis: Analysis, n_refits: int, shared_noise: float, rng: np.random
     offset = np.minimum(np.exp(np.minimum(sources[:, 0], LARGEST)), 0.98 * losses_0.min(axis=1))
     centers = np.exp(level_0[at])
     losses_1 = np.exp(np.log(fitted.predict(centers)) + noise_1)
-    maps = [_refit_map(fitted, e, x, y) for e, x, y in zip(offset, losses_0, losses_1, strict=True)]
+    maps = _refit_maps(fitted, (losses_0 - offset[:, None])[:, :, None], losses_1)
     places = measured.places.keep(at)
     own_losses = np.exp(np.log(own.predict(places)) + noise_1)
-    return Refitted(np.array(maps), offset, np.array([_refit_own(own, places, y) for y in own_losses]), sources)
+    return Refitted(maps, offset, _refit_own(own, places, own_losses), sources)
 
 
-def _refit_map(fitted: LossMap, offset_0: float, loss_0: Array, loss_1: Array) -> Array:
-    return fit_map(offset_0, loss_0, loss_1, starts=fitted.fit.parameters[None]).fit.parameters
+def _refit_maps(fitted: LossMap, left: Array, loss_1: Array) -> Array:
+    return fit_each_log_huber(fitted.fit, left, loss_1, huber_delta=HUBER_DELTA)
 
 
 def _refit_own(own: OwnLaw, places: Places, losses: Array) -> Array:
+    """(n_refits, n_constants) of (n_refits, n) losses."""
     if own.fit is None:
-        return _fit_coupled(places, losses)
-    x = places.compute if own.form == "compute" else places.variables()
-    return fit_log_huber(own.fit.form, x, losses, starts=own.parameters[None], huber_delta=HUBER_DELTA).parameters
+        return np.array([_fit_coupled(places, y) for y in losses])
+    x = places.compute[:, None] if own.form == "compute" else places.variables()
+    return fit_each_log_huber(own.fit, x, losses, huber_delta=HUBER_DELTA)
 
 
 def misfit(loss_0: Array, loss_1: Array, offset_0: float, start: Array | None = None) -> tuple[float, LossMap]:

@@ -73,8 +73,8 @@ def _fit_seconds(components: int, separation: float, corruption: float, dimensio
     """Warm seconds of one fit at each size; the flatter the likelihood, the more steps."""
     worst = float(exchange(components, separation, corruption).rate.min()) * min(separation / 2, 1.0) ** 4
     steps = min(250.0, 4 / max(worst, 1e-12) ** 0.33)
-    points = [min(n, 700) if dimension == 1 else n for n in sizes]
-    return float(sum(2e-4 + 1.2e-8 * steps * components * (0.5 + 0.5 * dimension) * n for n in points))
+    points = [min(n, 120) if dimension == 1 else n for n in sizes]
+    return float(sum(1.2e-4 + 1.2e-8 * steps * components * (0.5 + 0.5 * dimension) * n for n in points))
 
 
 # --- the map -------------------------------------------------------------------------------------------

@@ -147,12 +147,12 @@ def _study(
     seen = drawn if drawn is not None else runs_from_table(runs)  # type: ignore[arg-type]
     fit = fit_loss(seen, free)
     sigma = noise if runs is None else residual_deviation(seen, fit, noise)
-    return seen, resample_loss(seen, fit, free, n_refits, sigma, np.random.default_rng([seed, 2]))
+    return seen, resample_loss(seen, fit, n_refits, sigma, np.random.default_rng([seed, 2]))
 
 
 def _seconds(n_bootstrap: int, runs_per_multiplier: int, runs: pl.DataFrame | None, free_exponents: bool, **_: object) -> float:
     rows = 4 * runs_per_multiplier if runs is None else runs.height
-    return 0.01 + n_bootstrap * (0.7 + 0.3 * rows / 16) * (8e-4 if free_exponents else 4e-4)
+    return 0.003 + n_bootstrap * (0.7 + 0.3 * rows / 16) * (4e-5 if free_exponents else 3e-5)
 
 
 @experiment(seconds=_seconds)
@@ -359,13 +359,12 @@ def downstream_error(
     path = found.loss(COMPUTE, m)
     at_loss = found.loss(here, m)
     curves, along, at_target, by_law, by_loss = [], [], [], [], []
-    for fit in found.refits:
-        noisy = predict(found.fit, seen.compute[rated], seen.multiplier[rated])
-        noisy = noisy * np.exp(found.sigma * rng.standard_normal(level.size))
+    center = predict(found.fit, seen.compute[rated], seen.multiplier[rated])
+    for reached, line in zip(found.refit_losses(here, m), found.refit_losses(COMPUTE, m), strict=True):
+        noisy = center * np.exp(found.sigma * rng.standard_normal(level.size))
         again = fit_error(noisy, best(noisy) + spread * rng.standard_normal(level.size), best)
-        reached = predict(fit, here, m)
         curves.append(again(LOSSES))
-        along.append(again(predict(fit, COMPUTE, m)))
+        along.append(again(line))
         at_target.append(float(again(reached)[0]))
         by_law.append(float(again(at_loss)[0]))
         by_loss.append(float(best(reached)[0]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
 from compute.methods.compute_optimal import FORMS
-from compute.methods.power_law import PowerLawFit, fit_log_huber
+from compute.methods.power_law import PowerLawFit, fit_each_log_huber, fit_log_huber
 from compute.models import over_training
 from compute.models.over_training import PUBLISHED, PUBLISHED_ERRORS, ErrorLaw, OverTraining
 from compute.parameters import Choice, Column, Dataset, Flag, Integer, LogInteger, LogReal, ParameterError, Real
@@ -135,7 +135,7 @@ class LossFit:
     """A fitted law of the loss, and refits to runs redrawn from it."""
 
     fit: PowerLawFit
-    refits: list[PowerLawFit]
+    refits: Array  # (n_refits, n_constants)
     sigma: float  # of log loss, with which runs are redrawn
 
     def loss(self, compute: Array, multiplier: Array) -> Array:
@@ -143,7 +143,7 @@ class LossFit:
 
     def refit_losses(self, compute: Array, multiplier: Array) -> Array:
         """(n_refits, …)"""
-        return np.array([predict(f, compute, multiplier) for f in self.refits])
+        return predict_each(self.refits, compute, multiplier)
 
     @property
     def law(self) -> OverTraining | None:
@@ -162,9 +162,17 @@ def as_over_training(fit: PowerLawFit) -> OverTraining | None:
 
 def predict(fit: PowerLawFit, compute: Array, multiplier: Array) -> Array:
     """Loss of a fit at compute and multiplier, broadcast."""
-    n, d = np.broadcast_arrays(*over_training.sizes(compute, multiplier))
-    log_loss = fit.log_prediction(np.column_stack([n.ravel(), d.ravel()])).reshape(n.shape)
-    return np.exp(np.clip(log_loss, -MOST_LOG, MOST_LOG))
+    return predict_each(fit.parameters[None], compute, multiplier)[0]
+
+
+def predict_each(parameters: Array, compute: Array, multiplier: Array) -> Array:
+    """(n_laws, …) losses of (n_laws, n_constants) laws of either form."""
+    log_n, log_d = (np.log(v) for v in np.broadcast_arrays(*over_training.sizes(compute, multiplier)))
+    # One exponent serves both terms, or each has its own: the last column is beta either way.
+    e, a, b, alpha = (parameters[:, k].reshape(-1, *[1] * log_n.ndim) for k in range(4))
+    beta = parameters[:, -1].reshape(alpha.shape)
+    log_loss = np.logaddexp(e, np.logaddexp(a - alpha * log_n, b - beta * log_d))
+    return np.asarray(np.exp(np.clip(log_loss, -MOST_LOG, MOST_LOG)))
 
 
 def fit_loss(runs: Runs, free: bool, start: Array | None = None) -> PowerLawFit:
@@ -184,14 +192,12 @@ def fit_loss(runs: Runs, free: bool, start: Array | None = None) -> PowerLawFit:
     return fit_log_huber(form, x, runs.loss, huber_delta=HUBER_DELTA, starts=start)
 
 
-def resample_loss(runs: Runs, fit: PowerLawFit, free: bool, n_refits: int, sigma: float, rng: np.random.Generator) -> LossFit:
+def resample_loss(runs: Runs, fit: PowerLawFit, n_refits: int, sigma: float, rng: np.random.Generator) -> LossFit:
     """Parametric bootstrap: the runs' plan stays, their noise is drawn anew around the fit."""
     center = predict(fit, runs.compute, runs.multiplier)
-    refits = []
-    for _ in range(n_refits):
-        again = Runs(runs.compute, runs.multiplier, center * np.exp(sigma * rng.standard_normal(runs.n)), runs.error)
-        refits.append(fit_loss(again, free, fit.parameters))
-    return LossFit(fit, refits, sigma)
+    redrawn = center * np.exp(sigma * rng.standard_normal((n_refits, runs.n)))
+    x = np.column_stack(over_training.sizes(runs.compute, runs.multiplier))
+    return LossFit(fit, fit_each_log_huber(fit, x, redrawn, huber_delta=HUBER_DELTA), sigma)
 
 
 def residual_deviation(runs: Runs, fit: PowerLawFit, otherwise: float) -> float:

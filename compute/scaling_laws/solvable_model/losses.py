@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -38,7 +39,7 @@ from compute.scaling_laws.solvable_model.model import (
 
 Array = NDArray[np.float64]
 
-SIZES = np.geomspace(LOWEST, HIGHEST, 81)
+SIZES = np.geomspace(LOWEST, HIGHEST, 61)
 FLOOR = 1e-9  # of a loss shown on a log axis; without noise it vanishes beyond M
 
 Swept = Annotated[str, Choice("sweep over", options=("features N", "samples T"), help="What grows along the horizontal axis.")]
@@ -108,10 +109,10 @@ def loss_plane(
 
     Symmetric without noise, so the frontier is N = T; label noise is averaged by samples and not by features, and moves it to T > N.
     """
-    modes, noise = latent_modes(alpha, latents), label_noise**2
-    best = optimal_ridge_plane(modes, SIZES, SIZES, noise)
-    loss = best.loss if ridge_choice == "optimal" else _fixed_plane(alpha, latents, ridge, noise)
-    best_n, best_t = frontier(SIZES, np.log(np.maximum(best.loss, 1e-300)))
+    noise = label_noise**2
+    best = _best_plane(alpha, latents, noise)
+    loss = best if ridge_choice == "optimal" else _fixed_plane(alpha, latents, ridge, noise)
+    best_n, best_t = frontier(SIZES, np.log(np.maximum(best, 1e-300)))
     before = np.minimum(best_n, best_t) < latents  # past M there is nothing left to learn
     best_n, best_t = best_n[before], best_t[before]
     return LossPlane(
@@ -126,6 +127,14 @@ def loss_plane(
     )
 
 
+@lru_cache(maxsize=8)
+def _best_plane(alpha: float, latents: int, noise: float) -> Array:
+    loss: Array = optimal_ridge_plane(latent_modes(alpha, latents), SIZES, SIZES, noise).loss
+    loss.flags.writeable = False
+    return loss
+
+
+@lru_cache(maxsize=8)
 def _fixed_plane(alpha: float, latents: int, ridge: float, noise: float) -> Array:
     """The plane at one ridge: kappa is symmetric, so it is found on one triangle."""
     modes = latent_modes(alpha, latents)

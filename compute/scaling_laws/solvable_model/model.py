@@ -20,6 +20,7 @@ Maloney, Roberts & Sully, "A Solvable Model of Neural Scaling Laws" (2022), pape
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated
 
 import numpy as np
@@ -53,6 +54,12 @@ LabelNoise = Annotated[
 Repeats = Annotated[int, Integer("simulated draws", "R", low=0, high=50, help="Independent data and features behind each point.")]
 
 
+@cache
+def _quadrature() -> tuple[Array, Array]:
+    x, w = np.polynomial.legendre.leggauss(NODES)
+    return x, w
+
+
 def latent_modes(alpha: float, latents: int) -> Modes:
     """The M latents: the first one by one, the rest by Gauss-Legendre quadrature in log I.
 
@@ -65,7 +72,7 @@ def latent_modes(alpha: float, latents: int) -> Modes:
     i = np.arange(1.0, exact + 1)
     weight = np.ones(exact)
     if latents > exact:
-        x, w = np.polynomial.legendre.leggauss(NODES)
+        x, w = _quadrature()
         low, high = np.log([exact + 0.5, latents + 0.5])
         node = np.exp(low + (high - low) * (x + 1) / 2)
         i, weight = np.append(i, node), np.append(weight, (high - low) / 2 * w * node)

@@ -23,7 +23,7 @@ Labels = NDArray[np.bool_]
 
 STEEPNESS, WAVE, FREQUENCY = 8.0, 1.2, 4.0
 SPREAD, TARGET_SPREAD = 0.7, 1.2
-N_VALIDATION = 150
+N_VALIDATION = 100
 MOST_IN_POOL = 100  # revealed points of a source that enter the transport
 N_TEST = 600
 RIDGE = 0.3

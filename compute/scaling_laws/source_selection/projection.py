@@ -36,7 +36,8 @@ Array = NDArray[np.float64]
 TOLERANCE = 3e-3  # of a plan's marginal; its value is then good to about its square
 MAX_SWEEPS = 600
 PILOT_REPEATS = 4
-PATH_STEPS = 20
+PATH_STEPS = 20  # at most
+PATIENCE, LEAST_GAIN = 5, 1e-4  # the path ends after so many steps that together gain less than this share
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,7 @@ def along(share: Array, sources: int) -> Array:
 def follow(pool: Pool, share: float, upward: bool = False) -> Path:
     """Descend the distance in the mix, from a share of the last source; ``upward`` where stage 1 says that accuracy grows with distance.
 
-    A step that does not improve is halved, one that does lets the next be larger.
+    A step that does not improve is more than halved, one that does lets the next be larger, until nothing is gained.
     """
     sign = -1.0 if upward else 1.0
     mix = along(np.array([share]), pool.sources)[0]
@@ -230,6 +231,8 @@ def follow(pool: Pool, share: float, upward: bool = False) -> Path:
         mixes.append(mix)
         values.append(here.value)
         plans.append(here)
+        if len(values) > PATIENCE and abs(values[-1 - PATIENCE] - here.value) < LEAST_GAIN * abs(here.value):
+            break
     return Path(np.array(mixes), np.array(values), plans)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -107,6 +108,9 @@ class PhasePlane(Result):
         }
 
 
+LOADS, BANDWIDTHS = np.linspace(0.05, 1.5, 59), np.geomspace(0.1, 3.0, 49)
+
+
 def regime(ratio: float) -> str:
     """The regime at h/h_G."""
     if ratio >= np.sqrt(2):
@@ -121,14 +125,19 @@ def phase_plane(*, load: Load = 0.4, bandwidth: Bandwidth = 0.8, dimension: Dime
     The color is 1/E sum_i p_i^2, p_i = w_i/sum_j w_j, exact at this dimension and |x|^2 = d; the boundaries are
     those of the limit d -> infinity (011, its equations for h_G and h_CLT).
     """
-    loads = np.linspace(0.05, 1.5, 59)
-    bandwidths = np.geomspace(0.1, 3.0, 49)
-    n = np.array([n_samples(a, dimension) for a in loads])
-    concentration = np.stack([exact_sum(n, h, dimension)[1] for h in bandwidths])
-    critical = condensation_bandwidth(loads)
+    critical, number = condensation_bandwidth(LOADS), _effective_number(dimension)
     return PhasePlane(
-        loads, bandwidths, 1 / concentration, critical, np.sqrt(2) * critical, optimal_bandwidth(loads), load, bandwidth, dimension
+        LOADS, BANDWIDTHS, number, critical, np.sqrt(2) * critical, optimal_bandwidth(LOADS), load, bandwidth, dimension
     )
+
+
+@lru_cache(maxsize=8)
+def _effective_number(dimension: int) -> Array:
+    """(n_bandwidths, n_loads) of the plane; the reader's point is only a mark on it."""
+    n = np.array([n_samples(a, dimension) for a in LOADS])
+    number = 1 / np.stack([exact_sum(n, h, dimension)[1] for h in BANDWIDTHS])
+    number.flags.writeable = False
+    return number
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,12 @@ def _distance_spline(dimension: int) -> CubicSpline:
     return CubicSpline(*_distance_table(dimension))
 
 
+@lru_cache(maxsize=64)
+def _farthest(dimension: int) -> float:
+    """The distance beyond which no mass is left."""
+    return float(ncx2.isf(1e-15, dimension, dimension))
+
+
 def distance_cdf(distance: Array, dimension: int) -> Array:
     """P(|x - y|^2 <= distance) at |x|^2 = d, to a relative 1e-7 deep into the lower tail."""
     log_distance, _ = _distance_table(dimension)
@@ -100,8 +106,7 @@ def exact_sum(n: Array, bandwidth: float, dimension: int) -> tuple[Array, Array]
     precision = bandwidth**-2
     # The trapezoid rule at step 0.5 errs by |Gamma(1 + 2 pi i/0.5)| < 1e-7, if it also resolves the law of y = l D/2.
     step = min(0.5, 0.2 * precision * np.sqrt(6 * dimension) / 2)
-    farthest = ncx2.isf(1e-15, dimension, dimension)
-    y = np.arange(0.0, precision * farthest / 2 + step, step)
+    y = np.arange(0.0, precision * _farthest(dimension) / 2 + step, step)
     # log t reaches as far below 0 as the log of the number of samples that can share the sum.
     x_low = -35.0 - dimension * max(0.0, MAX_LOAD - float(freezing_load(precision)))
     x = np.arange(x_low, 4.5, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -19,20 +20,24 @@ from compute.transport_bridges.orlicz_wasserstein.setting import Mixture, Phi, P
 
 Array = NDArray[np.float64]
 SWEEPS = 40
-N_SHOWN = 300
+N_SHOWN = 200
 
 SinkhornEpsilon = Annotated[
     float, LogReal("smallest regularization", r"\epsilon", low=1e-3, high=0.3, help="In units of the cost.")
 ]
 
 
+@lru_cache(maxsize=32)  # the same fit under every Phi and power
 def fitted(mixture: Mixture, n: int, seed: int) -> tuple[Array, Array, Array, Array]:
     """Data, true atoms, fitted means and weights: the last draw of the posterior, or the likeliest measure."""
     rng = np.random.default_rng([seed, 21])
     atoms = mixture.in_the_plane()
     x = mixture.sample(atoms, n, rng)
     *_, (means, weights) = mixture.draws(x, SWEEPS, rng)
-    return x, atoms, *without_dust(means, weights)
+    found = (x, atoms, *without_dust(means, weights))
+    for array in found:
+        array.setflags(write=False)
+    return found
 
 
 def _distances(x: Array, y: Array) -> Array:

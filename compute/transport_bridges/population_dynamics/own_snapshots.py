@@ -173,7 +173,7 @@ def own_paths(
     *,
     fitted_class: FittedClass = "linear",
     diffusion: Diffusion = 0.02,
-    iterations: Iterations = 4,
+    iterations: Iterations = 3,
     table: OwnSnapshots = None,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, OwnPaths]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -122,6 +123,11 @@ class Transition:
     noise: Array
     covariance: Array
 
+    @cached_property
+    def _root(self) -> Array:
+        """Cholesky factors of the noise, for all draws of paths."""
+        return np.asarray(np.linalg.cholesky(self.noise))
+
     def cost(self, starts: slice, ends: Array) -> Array:
         """(n, m) -log density of ends (m, d) from some of the starts, up to a constant of each start."""
         gap = ends[None] - self.mean[-1, starts][:, None]
@@ -132,8 +138,7 @@ class Transition:
         """(M + 1, r, d) paths from the starts of indices (r,) to ends (r, d)."""
         steps, _, d, _ = self.step.shape
         z = rng.standard_normal((steps, chosen.size, d, 1))
-        root = np.linalg.cholesky(self.noise[:, chosen])
-        kicks = (root @ z)[..., 0]
+        kicks = (self._root[:, chosen] @ z)[..., 0]
         step, mean, covariance = self.step[:, chosen], self.mean[:, chosen], self.covariance[:, chosen]
         away = np.zeros((steps + 1, chosen.size, d))
         for k in range(steps):

@@ -149,7 +149,7 @@ def inferred_paths(
     particles: Particles = 50,
     theta: Theta = 1.0,
     diffusion: Diffusion = 0.02,
-    iterations: Iterations = 4,
+    iterations: Iterations = 3,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, InferredPaths]]:
     """Paths inferred from snapshots by bridges whose reference is refitted (Shen et al. 2025), against paths never shown."""
@@ -306,7 +306,7 @@ def refined_theta(
     particles: Particles = 50,
     theta: Theta = 1.0,
     diffusion: Diffusion = 0.02,
-    iterations: Iterations = 4,
+    iterations: Iterations = 3,
     seed: Seed = 0,
 ) -> Iterator[tuple[float, Refinement]]:
     """The pull of OU learned from snapshots: exact recursion from 0, and the same by particles and Sinkhorn."""

@@ -44,7 +44,9 @@ def test_particles_at_a_place_of_the_map(beta):
 
 
 def test_more_noise_makes_weights_average_out():
-    calm, noisy = ([lab.correction(beta=3.0, noise_scale=c, seed=k) for k in range(4)] for c in (1.0, 2.5))
+    calm, noisy = (
+        [lab.correction(beta=3.0, noise_scale=c, particles=2000, steps=100, seed=k) for k in range(4)] for c in (1.0, 2.5)
+    )
     assert np.mean([r.corrected_w1 for r in noisy]) < 0.6 * np.mean([r.corrected_w1 for r in calm])
     assert np.mean([r.families for r in noisy]) > 1.4 * np.mean([r.families for r in calm])
     assert np.mean([r.heuristic_w1 for r in noisy]) > 1  # no noise repairs the heuristic

@@ -9,6 +9,7 @@ from scipy.special import huber, logsumexp
 
 from compute.methods.power_law import (
     PowerLawForm,
+    fit_each_log_huber,
     fit_log_huber,
     fit_quasi_newton,
     grid_starts,
@@ -136,3 +137,16 @@ def test_what_cannot_be_fitted_is_refused():
         fit_log_huber(CHINCHILLA, x, y)
     with pytest.raises(ValueError, match="positive"):
         fit_log_huber(CHINCHILLA, np.zeros((9, 2)), np.ones(9))
+
+
+def test_fits_of_many_data_sets_are_fits_of_each():
+    form, planted = FORMS["chinchilla"]
+    x, y = study(form, planted, n=40, sigma=0.01)
+    fit = fit_log_huber(form, x, y)
+    redrawn = y * np.exp(0.01 * np.random.default_rng(1).standard_normal((3, y.size)))
+    moved = x * np.array([1.0, 2.0, 3.0])[:, None, None]
+    for variables in (x, moved):
+        many = fit_each_log_huber(fit, variables, redrawn)
+        for k, one in enumerate(many):
+            alone = fit_log_huber(form, moved[k] if variables is moved else x, redrawn[k], starts=fit.parameters)
+            assert one == pytest.approx(alone.parameters, rel=1e-12)

@@ -84,7 +84,7 @@ def test_runs_all_at_chance_are_refused():
     loss, examples = design(2.2, 4.0, 6, 5)
     runs = Finetuned(loss, examples, np.full(loss.size, 0.25), 0.25, 0.01)
     theta = np.array([[e, 0.0, 1.0, 0.0] for e in np.linspace(1.8, loss.min(), 7)])
-    assert np.ptp(runs.log_likelihood(theta)) == 0
+    assert np.ptp(runs.log_posterior(theta)) == 0
 
 
 def test_uploaded_runs_give_the_planted_call():

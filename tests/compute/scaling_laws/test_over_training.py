@@ -33,7 +33,7 @@ def test_intervals_of_a_planted_study_are_right():
         rng = np.random.default_rng([7, s])
         runs = draw_runs(LAW, ERRORS, compute, multiplier, 0.003, 0.0, rng)
         fit = fit_loss(runs, False)
-        found = np.log(resample_loss(runs, fit, False, 60, 0.003, rng).refit_losses(*here)[:, 0])
+        found = np.log(resample_loss(runs, fit, 60, 0.003, rng).refit_losses(*here)[:, 0])
         off = np.log(predict(fit, *here)[0] / ot.loss(LAW, 1e22, 320.0))
         z.append(off / found.std(ddof=1))
         covered.append(abs(off) < 1.96 * found.std(ddof=1))
